@@ -1,0 +1,149 @@
+//! Time, as everything here sees it: one [`Clock`], injected.
+//!
+//! Promises: nothing else in this crate or in the host reads the time or sleeps, so a clock that is moved moves everything. Never does:
+//! decide anything.
+#![expect(clippy::disallowed_methods, reason = "this is the one place that reads the real time")]
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+
+/// Milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// The end of time: what never comes due.
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// Milliseconds since the epoch.
+    #[must_use]
+    pub fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// Returns this moment plus `ms` milliseconds; the end of time when that is out of range.
+    #[must_use]
+    pub fn plus_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+
+    /// Returns the time from `earlier` to this, zero when `earlier` is later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}ms", self.0)
+    }
+}
+
+/// The source of time for the engine, its timers and the guests' own clocks.
+pub trait Clock: Send + Sync + 'static {
+    /// Nanoseconds since the epoch. Never goes backwards.
+    fn now_ns(&self) -> u64;
+
+    /// Returns when `now() >= when`. Cancel-safe.
+    fn sleep_until_ns(&self, when_ns: u64) -> BoxFuture<'static, ()>;
+
+    /// The present moment, in milliseconds.
+    fn now(&self) -> Timestamp {
+        Timestamp(self.now_ns() / 1_000_000)
+    }
+
+    /// Returns when `now() >= when`. Cancel-safe.
+    fn sleep_until(&self, when: Timestamp) -> BoxFuture<'static, ()> {
+        self.sleep_until_ns(when.0.saturating_mul(1_000_000))
+    }
+}
+
+/// The machine's time: wall clock at start, monotonic from then on, so a corrected system clock moves no timer.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock {
+    started: Instant,
+    started_ns: u64,
+}
+
+impl SystemClock {
+    /// Returns a clock that begins at the machine's present time.
+    #[must_use]
+    pub fn new() -> Self {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { started: Instant::now(), started_ns: u64::try_from(wall.as_nanos()).unwrap_or(0) }
+    }
+
+    /// As an injectable clock.
+    #[must_use]
+    pub fn shared() -> Arc<dyn Clock> {
+        Arc::new(Self::new())
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Longest single real wait; a later deadline is waited for in parts. A month.
+const LONGEST_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+impl Clock for SystemClock {
+    fn now_ns(&self) -> u64 {
+        let elapsed = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.started_ns.saturating_add(elapsed)
+    }
+
+    fn sleep_until_ns(&self, when_ns: u64) -> BoxFuture<'static, ()> {
+        let clock = *self;
+        Box::pin(async move {
+            loop {
+                let left = when_ns.saturating_sub(clock.now_ns());
+                if left == 0 {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_nanos(left).min(LONGEST_WAIT)).await;
+            }
+        })
+    }
+}
+
+/// Real time that passed, for logs and benchmarks; never for decisions.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts measuring.
+    #[must_use]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Real time since the start.
+    #[must_use]
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// Real waiting, for what happens outside of any instance: grace periods of a shutdown, polling a child process.
+pub mod real {
+    use std::time::Duration;
+
+    /// Sleeps for `duration` of real time. Cancel-safe.
+    pub async fn sleep(duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+
+    /// Awaits `future` for at most `duration` of real time; none when it took longer. The future is dropped then.
+    pub async fn timeout<F: Future>(duration: Duration, future: F) -> Option<F::Output> {
+        tokio::time::timeout(duration, future).await.ok()
+    }
+}

@@ -1,0 +1,83 @@
+//! Committing a group, and what follows when that fails.
+
+use super::core::{After, Core, chain};
+use super::message::{InstanceKey, Reply};
+use super::ApiError;
+use crate::storage::{Storage, Write};
+
+/// How long until instances whose commit failed are tried again, milliseconds on the clock.
+const RETRY_MS: u64 = 1000;
+
+impl<S: Storage> Core<S> {
+    /// Commits everything that is pending. On failure the touched instances are dropped from memory and recovered from the journal.
+    pub(super) fn commit(&mut self) {
+        let keys = std::mem::take(&mut self.dirty);
+        let mut writes = Vec::with_capacity(keys.len() * 2);
+        for key in &keys {
+            let Some(resident) = self.residents.get_mut(key) else { continue };
+            let present = (resident.instance.status(), resident.wake_at());
+            let summary = (resident.is_new || resident.stored != present).then(|| resident.summary());
+            if resident.is_new {
+                writes.extend(summary.map(|summary| Write::Create(resident.fixed.clone(), summary)));
+            } else {
+                writes.extend(summary.map(|summary| Write::Update(*key, summary)));
+            }
+            if !resident.pending.is_empty() {
+                writes.push(Write::Append(*key, std::mem::take(&mut resident.pending)));
+            }
+        }
+        match self.storage.commit(&writes) {
+            Ok(()) => self.committed(&keys),
+            Err(error) => {
+                tracing::error!(instances = keys.len(), error = %chain(&error), "cannot commit; trying again in a second");
+                self.failed(&keys);
+            }
+        }
+    }
+
+    fn committed(&mut self, keys: &[InstanceKey]) {
+        for key in keys {
+            let Some(resident) = self.residents.get_mut(key) else { continue };
+            resident.is_new = false;
+            resident.dirty = false;
+            resident.stored = (resident.instance.status(), resident.wake_at());
+            if resident.active.is_none() {
+                self.leaving.push(*key);
+            }
+        }
+    }
+
+    fn failed(&mut self, keys: &[InstanceKey]) {
+        for key in keys {
+            self.drop_run(*key);
+            let Some(resident) = self.residents.get_mut(key) else { continue };
+            resident.pending.clear();
+            let exists = !resident.is_new;
+            self.forget(*key);
+            self.unwant(*key);
+            if exists {
+                self.retry_later(*key);
+            }
+        }
+        for after in std::mem::take(&mut self.replies) {
+            match after {
+                // Its run is stopped.
+                After::Answer(..) => {}
+                After::Unit(reply) => fail(reply),
+                After::Id(reply, _) => fail(reply),
+                After::Ids(reply, _) => fail(reply),
+                After::Status(reply, _) => fail(reply),
+            }
+        }
+    }
+
+    /// Looks at the instance again in a second.
+    pub(super) fn retry_later(&mut self, key: InstanceKey) {
+        self.timers.insert((self.clock.now().plus_ms(RETRY_MS), key, crate::engine::StepNo::MAX));
+    }
+}
+
+fn fail<T>(reply: Reply<T>) {
+    // The asker may have gone.
+    let _ = reply.send(Err(ApiError::internal()));
+}

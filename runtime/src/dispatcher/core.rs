@@ -1,0 +1,478 @@
+//! The state and the loop.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{mpsc, oneshot};
+
+use super::admission::Admission;
+use super::message::{InstanceKey, Message, Reply, RunId};
+use super::resident::Resident;
+use super::{GuestRunner, Overview, Recovered, StatusReport, WorkflowDefinition};
+use crate::clock::{Clock, Stopwatch, Timestamp, real};
+use crate::engine::{Answer, Command, Context, Entry, InstanceStatus, Refusal, Stamped, StepNo};
+use crate::storage::{Storage, StorageError};
+
+/// Messages of one group at most: bounds how long the first of them waits for its commit.
+const GROUP_MAX: usize = 512;
+
+/// How long facts whose loss only repeats work may wait for a commit to ride with, real time.
+const DEFER_MAX: Duration = Duration::from_millis(1);
+
+/// Runs started that have not said anything yet, at most: bounds what replays of many instances need at once.
+const STARTING_MAX: usize = 64;
+
+/// How long bodies may go on when the process is asked to stop, real time.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The timer of an instance that is not in memory stands for its next deadline, whichever step's it is.
+const WHOLE_INSTANCE: StepNo = StepNo::MAX;
+
+pub(super) struct Core<S> {
+    pub(super) storage: S,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) runner: Arc<dyn GuestRunner>,
+    pub(super) definitions: HashMap<Arc<str>, Arc<WorkflowDefinition>>,
+    pub(super) sender: mpsc::UnboundedSender<Message>,
+    /// Statuses of instances that are not in memory are read elsewhere.
+    pub(super) has_reader: bool,
+    pub(super) residents: HashMap<InstanceKey, Resident>,
+    /// Keys of residents, by workflow and id.
+    pub(super) ids: HashMap<(String, String), InstanceKey>,
+    pub(super) timers: BTreeSet<(Timestamp, InstanceKey, StepNo)>,
+    pub(super) admission: Admission,
+    /// Residents with something to commit.
+    pub(super) dirty: Vec<InstanceKey>,
+    /// Something of it must not be lost, or somebody waits for it.
+    pub(super) urgent: bool,
+    /// What is said after the commit.
+    pub(super) replies: Vec<After>,
+    /// Admitted, to be started, with the workflow whose slot they hold.
+    pub(super) starts: VecDeque<(InstanceKey, String)>,
+    /// Those in `starts` (true) and those that wait for a slot (false).
+    pub(super) wanted: HashMap<InstanceKey, bool>,
+    /// To be looked at after the commit: may they leave memory?
+    pub(super) leaving: Vec<InstanceKey>,
+    pub(super) unheard: usize,
+    pub(super) parked: usize,
+    pub(super) next_key: InstanceKey,
+    pub(super) next_run: RunId,
+    /// Set while stopping: nothing is answered or started any more.
+    pub(super) stopping: Option<(Stopwatch, oneshot::Sender<()>)>,
+}
+
+/// What is said after a commit.
+pub(super) enum After {
+    Answer(oneshot::Sender<Answer>, Answer),
+    Unit(Reply<()>),
+    Id(Reply<String>, String),
+    Ids(Reply<Vec<String>>, Vec<String>),
+    Status(Reply<Option<StatusReport>>, StatusReport),
+}
+
+impl<S: Storage> Core<S> {
+    /// The state as the storage has it: timers for those that wait, the rest is to be started.
+    pub(super) fn recover(
+        mut storage: S,
+        clock: Arc<dyn Clock>,
+        runner: Arc<dyn GuestRunner>,
+        workflows: Vec<WorkflowDefinition>,
+        (sender, has_reader): (mpsc::UnboundedSender<Message>, bool),
+    ) -> Result<(Self, Recovered), StorageError> {
+        let next_key = storage.last_key()? + 1;
+        let unfinished = storage.unfinished()?;
+        let mut core = Self {
+            storage,
+            clock,
+            runner,
+            definitions: HashMap::new(),
+            sender,
+            has_reader,
+            residents: HashMap::new(),
+            ids: HashMap::new(),
+            timers: BTreeSet::new(),
+            admission: Admission::default(),
+            dirty: Vec::new(),
+            urgent: false,
+            replies: Vec::new(),
+            starts: VecDeque::new(),
+            wanted: HashMap::new(),
+            leaving: Vec::new(),
+            unheard: 0,
+            parked: 0,
+            next_key,
+            next_run: 1,
+            stopping: None,
+        };
+        for workflow in workflows {
+            let name = Arc::from(workflow.name.as_str());
+            if let Some(limit) = workflow.concurrency {
+                core.admission.limit(&name, limit);
+            }
+            core.definitions.insert(name, Arc::new(workflow));
+        }
+        let mut recovered = Recovered::default();
+        // Those that were running before those that had not begun: woken instances go before new ones.
+        let (queued, begun): (Vec<_>, Vec<_>) =
+            unfinished.into_iter().partition(|row| row.status == InstanceStatus::Queued);
+        for row in begun.into_iter().chain(queued) {
+            if !core.definitions.contains_key(row.workflow.as_str()) {
+                recovered.orphaned += 1;
+                continue;
+            }
+            recovered.unfinished += 1;
+            match (row.status, row.wake_at) {
+                (InstanceStatus::Waiting, Some(wake_at)) => {
+                    recovered.next_wake = Some(recovered.next_wake.map_or(wake_at, |next| next.min(wake_at)));
+                    core.timers.insert((wake_at, row.key, WHOLE_INSTANCE));
+                }
+                (InstanceStatus::Queued | InstanceStatus::Running | InstanceStatus::Waiting, _) => {
+                    let woken = row.status != InstanceStatus::Queued;
+                    core.want(row.key, row.workflow, woken);
+                }
+                _ => {}
+            }
+        }
+        Ok((core, recovered))
+    }
+
+    pub(super) async fn run(&mut self, mut inbox: UnboundedReceiver<Message>) {
+        let mut deferred: Option<Stopwatch> = None;
+        loop {
+            let mut taken = 0;
+            while taken < GROUP_MAX
+                && let Ok(message) = inbox.try_recv()
+            {
+                self.take_message(message);
+                taken += 1;
+            }
+            self.fire_timers();
+            self.settle_group(&mut deferred);
+            if self.stopped() {
+                return;
+            }
+            if taken == GROUP_MAX || self.has_starts() || self.urgent {
+                continue;
+            }
+            // Every branch is cancel-safe: a message is taken or left, a timer is looked at again.
+            tokio::select! {
+                biased;
+                message = inbox.recv() => match message {
+                    Some(message) => self.take_message(message),
+                    // Every handle is gone and no run is active: nothing can ever come again.
+                    None => return,
+                },
+                () = until(&*self.clock, self.timers.first().map(|(at, ..)| *at)) => {}
+                () = left(deferred, DEFER_MAX) => {}
+                () = left(self.stopping.as_ref().map(|(since, _)| *since), GRACE) => {}
+            }
+        }
+    }
+
+    /// Commits when it must or has waited long enough, says what is to be said, starts what is to be started.
+    fn settle_group(&mut self, deferred: &mut Option<Stopwatch>) {
+        let must = self.urgent
+            || self.stopping.is_some()
+            || self.has_starts()
+            || !self.leaving.is_empty()
+            || deferred.is_some_and(|since| since.elapsed() >= DEFER_MAX);
+        if must || self.dirty.is_empty() {
+            if !self.dirty.is_empty() {
+                self.commit();
+            }
+            *deferred = None;
+            self.urgent = false;
+            self.say();
+            self.start_runs();
+            self.let_leave();
+        } else {
+            // Answers that wait for no commit, such as the start of a further attempt.
+            self.say();
+        }
+        if !self.dirty.is_empty() {
+            deferred.get_or_insert_with(Stopwatch::start);
+        }
+    }
+
+    fn has_starts(&self) -> bool {
+        !self.starts.is_empty() && self.unheard < STARTING_MAX && self.stopping.is_none()
+    }
+
+    fn start_runs(&mut self) {
+        while self.has_starts()
+            && let Some((key, workflow)) = self.starts.pop_front()
+        {
+            self.wanted.remove(&key);
+            self.start_run(key, &workflow);
+        }
+    }
+
+    fn say(&mut self) {
+        let stopping = self.stopping.is_some();
+        for after in self.replies.drain(..) {
+            // A receiver that is gone does not want its answer any more.
+            match after {
+                // A guest that is to be stopped must not go on; it is dropped while it waits.
+                After::Answer(..) if stopping => {}
+                After::Answer(reply, answer) => drop(reply.send(answer)),
+                After::Unit(reply) => drop(reply.send(Ok(()))),
+                After::Id(reply, id) => drop(reply.send(Ok(id))),
+                After::Ids(reply, ids) => drop(reply.send(Ok(ids))),
+                After::Status(reply, status) => drop(reply.send(Ok(Some(status)))),
+            }
+        }
+    }
+
+    /// Whether everything has been done for a stop that was asked for.
+    fn stopped(&mut self) -> bool {
+        let Some((since, _)) = &self.stopping else { return false };
+        let executing = self.residents.values().any(|resident| resident.active.is_some() && resident.instance.is_executing());
+        if executing && since.elapsed() < GRACE {
+            return false;
+        }
+        let keys: Vec<_> = self.residents.keys().copied().collect();
+        for key in keys {
+            // Not the bodies' fault: these attempts do not count.
+            let _ = self.apply(key, Command::Interrupt);
+            if let Some(active) = self.residents.get_mut(&key).and_then(|resident| resident.active.take()) {
+                active.run.stop();
+            }
+        }
+        if !self.dirty.is_empty() {
+            self.commit();
+        }
+        if let Some((_, reply)) = self.stopping.take() {
+            let _ = reply.send(());
+        }
+        true
+    }
+
+    fn take_message(&mut self, message: Message) {
+        match message {
+            Message::Run(message) => self.run_message(message),
+            Message::Heard { run, key } => self.heard(key, run),
+            Message::Idle { run, key, answers_seen } => self.idle(key, run, answers_seen),
+            Message::Trapped { run, key, error, culprit, replaying } => {
+                self.trapped(key, run, Command::Trap { error, culprit, replaying });
+            }
+            Message::Create { workflow, options, reply } => self.create(&workflow, options, reply),
+            Message::CreateBatch { workflow, options, reply } => self.create_batch(&workflow, options, reply),
+            Message::Get { workflow, id, reply } => self.get(&workflow, &id, reply),
+            Message::Status { workflow, id, reply } => self.status(workflow, id, reply),
+            Message::SendEvent { workflow, id, event_type, payload, reply } => {
+                self.send_event(&workflow, &id, Command::SendEvent { event_type, payload }, reply);
+            }
+            Message::Overview { reply } => {
+                let overview = Overview {
+                    runs: self.residents.values().filter(|resident| resident.active.is_some()).count(),
+                    parked: self.parked,
+                    resident: self.residents.len(),
+                    timers: self.timers.len(),
+                    next_timer: self.timers.first().map(|(at, ..)| *at),
+                };
+                let _ = reply.send(overview);
+            }
+            Message::Shutdown { reply } => self.stopping = Some((Stopwatch::start(), reply)),
+        }
+    }
+
+    fn fire_timers(&mut self) {
+        if self.stopping.is_some() {
+            return;
+        }
+        let now = self.clock.now();
+        let mut fired = 0;
+        while let Some((at, key, step)) = self.timers.first().copied()
+            && at <= now
+            && fired < GROUP_MAX
+        {
+            fired += 1;
+            self.timers.pop_first();
+            if step == WHOLE_INSTANCE {
+                // Its steps' own timers are armed now; those that are due fire in this very loop.
+                self.load(key);
+                self.wake(key, true);
+                continue;
+            }
+            let Some(resident) = self.residents.get(&key) else { continue };
+            let attached = resident.active.as_ref().is_some_and(|active| active.parked.contains_key(&step));
+            let _ = self.apply(key, Command::Due { step, attached });
+            self.wake(key, true);
+        }
+    }
+
+    /// Lets the engine decide, and takes what it decides into the state.
+    pub(super) fn apply(&mut self, key: InstanceKey, command: Command) -> Result<(), Refusal> {
+        let now = self.clock.now();
+        let Some(resident) = self.residents.get_mut(&key) else { return Ok(()) };
+        let context = Context { now, active: resident.active.is_some() };
+        for entry in resident.instance.decide(command, context)? {
+            self.take_entry(key, entry, now);
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_entry(&mut self, key: InstanceKey, entry: Entry, now: Timestamp) {
+        let Some(resident) = self.residents.get_mut(&key) else { return };
+        let instance = &mut resident.instance;
+        let step = if entry.starts_step() { Some(instance.next_step()) } else { entry.step() };
+        let before = step.and_then(|step| instance.deadline(step));
+        self.urgent |= is_urgent(&entry);
+        super::runs::log(&resident.fixed, instance, &entry);
+        let stamped = Stamped { at: now, entry };
+        resident.pending.push(stamped.clone());
+        instance.evolve(stamped);
+        if !resident.dirty {
+            resident.dirty = true;
+            self.dirty.push(key);
+        }
+        if instance.status().is_final() {
+            resident.ended = Some(now);
+        }
+        let Some(step) = step else { return };
+        let after = instance.deadline(step);
+        if before != after {
+            if let Some(at) = before {
+                self.timers.remove(&(at, key, step));
+            }
+            if let Some(at) = after {
+                self.timers.insert((at, key, step));
+            }
+        }
+        self.answer(key, step);
+    }
+
+    /// Answers the call that waits for this step, if there is one and it can be answered.
+    pub(super) fn answer(&mut self, key: InstanceKey, step: StepNo) {
+        let Some(resident) = self.residents.get_mut(&key) else { return };
+        let Some(active) = &mut resident.active else { return };
+        if !active.parked.contains_key(&step) {
+            return;
+        }
+        let Some(answer) = resident.instance.answer(step) else { return };
+        if let Some(reply) = active.parked.remove(&step) {
+            active.answers_sent += 1;
+            if std::mem::take(&mut active.idle) {
+                self.parked -= 1;
+            }
+            // The guest has it from now on; a later run reads the journal.
+            resident.instance.release(step);
+            self.replies.push(After::Answer(reply, answer));
+        }
+    }
+
+    /// The resident of this key, read from the storage if need be. None when there is no such instance, or it cannot be read.
+    pub(super) fn load(&mut self, key: InstanceKey) -> Option<&mut Resident> {
+        if !self.residents.contains_key(&key) {
+            let resident = match self.read(key) {
+                Ok(found) => found?,
+                Err(error) => {
+                    tracing::error!(instance.key = key, error = %chain(&error), "cannot read an instance");
+                    return None;
+                }
+            };
+            self.arm(key, &resident);
+            self.ids.insert((resident.fixed.workflow.clone(), resident.fixed.id.clone()), key);
+            self.residents.insert(key, resident);
+        }
+        self.residents.get_mut(&key)
+    }
+
+    fn arm(&mut self, key: InstanceKey, resident: &Resident) {
+        if let Some(at) = resident.stored.1 {
+            self.timers.remove(&(at, key, WHOLE_INSTANCE));
+        }
+        for (step, at) in resident.instance.deadlines() {
+            self.timers.insert((at, key, step));
+        }
+    }
+
+    pub(super) fn read(&mut self, key: InstanceKey) -> Result<Option<Resident>, StorageError> {
+        let Some((fixed, summary)) = self.storage.load(key)? else { return Ok(None) };
+        let definition = self.definitions.get(fixed.workflow.as_str()).cloned();
+        let mut instance = crate::engine::Instance::new();
+        self.storage.journal(key, &mut |stamped| instance.evolve(stamped))?;
+        let mut resident = Resident::new(fixed, definition, instance);
+        resident.stored = (summary.status, summary.wake_at);
+        resident.ended = summary.ended;
+        Ok(Some(resident))
+    }
+
+    /// Takes an instance out of memory. Its timers go; one for its next deadline stays.
+    pub(super) fn forget(&mut self, key: InstanceKey) -> Option<Resident> {
+        let resident = self.residents.remove(&key)?;
+        self.ids.remove(&(resident.fixed.workflow.clone(), resident.fixed.id.clone()));
+        for (step, at) in resident.instance.deadlines() {
+            self.timers.remove(&(at, key, step));
+        }
+        if let Some(at) = resident.instance.next_deadline()
+            && resident.definition.is_some()
+            && resident.instance.status() == InstanceStatus::Waiting
+        {
+            self.timers.insert((at, key, WHOLE_INSTANCE));
+        }
+        Some(resident)
+    }
+
+    fn let_leave(&mut self) {
+        for key in std::mem::take(&mut self.leaving) {
+            let starting = self.wanted.get(&key) == Some(&true);
+            if !starting && self.residents.get(&key).is_some_and(Resident::may_leave) {
+                self.forget(key);
+            }
+        }
+    }
+}
+
+/// Facts that somebody will have seen, so that a crash must not take them back. The rest only repeats work when lost.
+fn is_urgent(entry: &Entry) -> bool {
+    match entry {
+        Entry::StepSucceeded { .. }
+        | Entry::StepFailed { .. }
+        | Entry::SleepCompleted { .. }
+        | Entry::WaitCompleted { .. }
+        | Entry::WaitTimedOut { .. }
+        | Entry::EventReceived { .. }
+        | Entry::Completed { .. }
+        | Entry::Errored { .. } => true,
+        Entry::Running
+        | Entry::Waiting
+        | Entry::Queued
+        | Entry::StepStarted { .. }
+        | Entry::AttemptStarted { .. }
+        | Entry::AttemptFailed { .. }
+        | Entry::AttemptInterrupted { .. }
+        | Entry::StepAbandoned { .. }
+        | Entry::StepReopened { .. }
+        | Entry::SleepStarted { .. }
+        | Entry::WaitStarted { .. } => false,
+    }
+}
+
+async fn until(clock: &dyn Clock, at: Option<Timestamp>) {
+    match at {
+        Some(at) => clock.sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn left(since: Option<Stopwatch>, limit: Duration) {
+    match since {
+        Some(since) => real::sleep(limit.saturating_sub(since.elapsed())).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// An error with its causes, on one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

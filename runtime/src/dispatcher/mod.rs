@@ -1,0 +1,147 @@
+//! The one loop: decide, commit, act.
+//!
+//! One thread owns every instance's state, the timers and the writing connection. It takes what is in its inbox, lets the engine
+//! decide, commits all of it as one group, and only then answers, starts and stops runs. So nobody ever sees an effect
+//! whose fact could be lost, and many instances share a commit.
+//!
+//! Who waits for whom: guests wait for the dispatcher; it waits for nothing but the disk. Its inbox is unbounded, and bounded by
+//! construction: a run has at most one question per open step, and callers of the API await their answers.
+//!
+//! An instance is in memory while a run is active, or for one command. Hibernated and finished ones are rows; a hibernated
+//! one also is a timer. Every run after the first starts from the journal, whether after hibernation, a crash or a failed
+//! commit: one path.
+
+mod admission;
+mod commit;
+mod core;
+mod handle;
+pub(crate) mod message;
+mod requests;
+mod resident;
+mod runs;
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+pub use message::InstanceKey;
+pub use handle::{ApiError, CreateOptions, Handle, Overview, StatusReport};
+
+use crate::clock::{Clock, Timestamp};
+use crate::engine::limits;
+use crate::run::Run;
+use crate::storage::{Reader, Storage, StorageError};
+
+/// A workflow: its name, the class that implements it, what is configured for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkflowDefinition {
+    /// Unique in the session.
+    pub name: String,
+    /// The class that has its `run`.
+    pub class_name: String,
+    /// The Worker that has the class.
+    pub worker: String,
+    /// `do` steps an instance may have.
+    pub step_limit: u32,
+    /// Instances that may run at the same time; none: no limit of its own.
+    pub concurrency: Option<usize>,
+}
+
+impl WorkflowDefinition {
+    /// A workflow without limits of its own.
+    pub fn new(name: impl Into<String>, class_name: impl Into<String>, worker: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            class_name: class_name.into(),
+            worker: worker.into(),
+            step_limit: limits::STEPS_DEFAULT,
+            concurrency: None,
+        }
+    }
+}
+
+/// What runs guests: the port to whatever the workflows are made of.
+pub trait GuestRunner: Send + Sync + 'static {
+    /// Starts the code of `run.class_name()`. Must not block: it is called on the dispatcher's thread.
+    ///
+    /// The runner drives the guest with [`crate::run::drive`], and calls [`Run::ended`] before it drops a guest that was not stopped.
+    fn start(&self, run: Arc<Run>);
+}
+
+/// What a dispatcher works with.
+pub struct Options<S> {
+    /// Where instances are kept.
+    pub storage: S,
+    /// For statuses of instances that are not in memory, beside the writer. None: the writer reads them.
+    pub reader: Option<Reader>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The guests.
+    pub runner: Arc<dyn GuestRunner>,
+    /// What can be started.
+    pub workflows: Vec<WorkflowDefinition>,
+}
+
+/// What a start found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Instances that go on.
+    pub unfinished: usize,
+    /// Instances whose workflow is not there any more. They are kept.
+    pub orphaned: usize,
+    /// When the next of them wakes by itself.
+    pub next_wake: Option<Timestamp>,
+}
+
+/// The thread.
+pub struct Dispatcher {
+    thread: Option<std::thread::JoinHandle<()>>,
+    handle: Handle,
+    recovered: Recovered,
+}
+
+impl Dispatcher {
+    /// Starts the thread. Unfinished instances are picked up at once.
+    ///
+    /// # Errors
+    /// When the storage cannot be read, or no thread can be had.
+    pub fn start<S: Storage>(options: Options<S>) -> Result<Self, StorageError> {
+        let (sender, inbox) = mpsc::unbounded_channel();
+        let has_reader = options.reader.is_some();
+        let reader = options.reader.map(handle::spawn_reader);
+        let names = options.workflows.iter().map(|workflow| Arc::from(workflow.name.as_str())).collect();
+        let handle = Handle::new(sender.clone(), reader, names);
+        let (mut core, recovered) =
+            core::Core::recover(options.storage, options.clock, options.runner, options.workflows, (sender, has_reader))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(|source| StorageError::Unusable { path: "engine thread".into(), source })?;
+        let thread = std::thread::Builder::new()
+            .name("miniflow-engine".into())
+            .spawn(move || runtime.block_on(core.run(inbox)))
+            .map_err(|source| StorageError::Unusable { path: "engine thread".into(), source })?;
+        Ok(Self { thread: Some(thread), handle, recovered })
+    }
+
+    /// A way to talk to it.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// What the start found.
+    #[must_use]
+    pub fn recovered(&self) -> Recovered {
+        self.recovered
+    }
+
+    /// Stops: bodies that run may finish for at most two seconds, everything is committed, guests are dropped.
+    pub async fn shutdown(mut self) {
+        self.handle.shutdown().await;
+        if let Some(thread) = self.thread.take() {
+            // It has answered, so it is about to end.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! What bindings and APIs ask.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::core::{After, Core, chain};
+use super::message::{InstanceKey, Reply};
+use super::resident::Resident;
+use super::{ApiError, CreateOptions, StatusReport};
+use crate::engine::{Bytes, Command, Entry, Instance, Refusal, text};
+use crate::storage::{NewInstance, Storage};
+
+impl<S: Storage> Core<S> {
+    pub(super) fn create(&mut self, workflow: &Arc<str>, options: CreateOptions, reply: Reply<String>) {
+        let id = options.id.clone().unwrap_or_else(random_id);
+        match self.find(workflow, &id) {
+            Ok(None) => {
+                self.add(workflow, id.clone(), options);
+                self.replies.push(After::Id(reply, id));
+            }
+            Ok(Some(_)) => refuse(reply, ApiError::new("instance.already_exists", text::ALREADY_EXISTS)),
+            Err(error) => refuse(reply, error),
+        }
+    }
+
+    pub(super) fn create_batch(
+        &mut self,
+        workflow: &Arc<str>,
+        options: Vec<CreateOptions>,
+        reply: Reply<Vec<String>>,
+    ) {
+        let mut seen = HashSet::new();
+        let mut wanted = Vec::with_capacity(options.len());
+        for options in options {
+            let id = options.id.clone().unwrap_or_else(random_id);
+            match self.find(workflow, &id) {
+                Ok(None) if seen.insert(id.clone()) => wanted.push((id, options)),
+                // Ids that exist or repeat are left out.
+                Ok(_) => {}
+                Err(error) => return refuse(reply, error),
+            }
+        }
+        let mut ids = Vec::with_capacity(wanted.len());
+        for (id, options) in wanted {
+            ids.push(id.clone());
+            self.add(workflow, id, options);
+        }
+        self.replies.push(After::Ids(reply, ids));
+    }
+
+    fn add(&mut self, workflow: &Arc<str>, id: String, options: CreateOptions) {
+        let key = self.next_key;
+        self.next_key += 1;
+        let now = self.clock.now();
+        let fixed = NewInstance {
+            key,
+            workflow: workflow.to_string(),
+            id,
+            created: now,
+            trigger: options.trigger,
+            payload: options.params.unwrap_or_else(|| Bytes::from_static(b"{}")),
+            schedule: options.schedule,
+            retention: options.retention,
+        };
+        self.ids.insert((fixed.workflow.clone(), fixed.id.clone()), key);
+        let definition = self.definitions.get(workflow).cloned();
+        let mut resident = Resident::new(fixed, definition, Instance::new());
+        resident.is_new = true;
+        resident.dirty = true;
+        self.residents.insert(key, resident);
+        self.dirty.push(key);
+        self.urgent = true;
+        if self.want(key, workflow.to_string(), false) {
+            self.take_entry(key, Entry::Running, now);
+        }
+    }
+
+    pub(super) fn get(&mut self, workflow: &Arc<str>, id: &str, reply: Reply<()>) {
+        match self.find(workflow, id) {
+            // After the commit, in case it is being created in this very group.
+            Ok(Some(_)) => self.replies.push(After::Unit(reply)),
+            Ok(None) => refuse(reply, ApiError::not_found()),
+            Err(error) => refuse(reply, error),
+        }
+    }
+
+    /// Answers from memory; says none when the storage knows better.
+    pub(super) fn status(&mut self, workflow: Arc<str>, id: String, reply: Reply<Option<StatusReport>>) {
+        let key = self.ids.get(&(workflow.to_string(), id.clone())).copied();
+        if let Some(resident) = key.and_then(|key| self.residents.get(&key)) {
+            let report = resident.summary().into();
+            return self.replies.push(After::Status(reply, report));
+        }
+        if self.has_reader {
+            // The receiver asks the reader then.
+            let _ = reply.send(Ok(None));
+            return;
+        }
+        let found = match self.storage.find(&workflow, &id) {
+            Ok(Some(key)) => self.storage.load(key),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
+        // The receiver may have gone.
+        let _ = reply.send(match found {
+            Ok(found) => Ok(found.map(|(_, summary)| summary.into())),
+            Err(error) => {
+                tracing::error!(workflow = %workflow, instance = %id, error = %chain(&error), "cannot read the status");
+                Err(ApiError::internal())
+            }
+        });
+    }
+
+    pub(super) fn send_event(&mut self, workflow: &Arc<str>, id: &str, command: Command, reply: Reply<()>) {
+        let key = match self.find(workflow, id) {
+            Ok(Some(key)) => key,
+            Ok(None) => return refuse(reply, ApiError::not_found()),
+            Err(error) => return refuse(reply, error),
+        };
+        if self.load(key).is_none() {
+            return refuse(reply, ApiError::internal());
+        }
+        match self.apply(key, command) {
+            Ok(()) => {
+                self.replies.push(After::Unit(reply));
+                self.wake(key, false);
+            }
+            Err(Refusal::Finished(status)) => {
+                refuse(reply, ApiError::new("instance.cannot_send_event", text::cannot_send_event(status)));
+            }
+        }
+        self.leaving.push(key);
+    }
+
+    fn find(&mut self, workflow: &str, id: &str) -> Result<Option<InstanceKey>, ApiError> {
+        if let Some(key) = self.ids.get(&(workflow.to_owned(), id.to_owned())) {
+            return Ok(Some(*key));
+        }
+        self.storage.find(workflow, id).map_err(|error| {
+            tracing::error!(workflow, instance = id, error = %chain(&error), "cannot look an instance up");
+            ApiError::internal()
+        })
+    }
+}
+
+fn random_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+fn refuse<T>(reply: Reply<T>, error: ApiError) {
+    // The asker may have gone.
+    let _ = reply.send(Err(error));
+}

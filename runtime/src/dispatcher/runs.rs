@@ -1,0 +1,277 @@
+//! Runs: starting them, listening to them, letting them go.
+
+use std::sync::Arc;
+
+use super::core::Core;
+use super::message::{InstanceKey, RunId, RunMessage};
+use super::resident::Active;
+use crate::clock::Timestamp;
+use crate::engine::{Answer, Command, Entry, Instance, Outcome, StepKey, StepState};
+use crate::run::{Run, RunEvent};
+use crate::storage::{NewInstance, Storage};
+
+/// A run that is to be woken within this time stays in memory, milliseconds on the clock.
+const NEAR_MS: u64 = 2000;
+
+/// Runs that stay in memory though they wait, at most: a real guest takes about 100 KiB.
+const PARKED_MAX: usize = 1024;
+
+impl<S: Storage> Core<S> {
+    /// Asks for a run of the instance if one is wanted. `due`: a timer of it fired.
+    pub(super) fn wake(&mut self, key: InstanceKey, due: bool) {
+        let now = self.clock.now();
+        let Some(resident) = self.residents.get_mut(&key) else { return };
+        let instance = &resident.instance;
+        let wanted = instance.wants_run() || (due && retry_is_due(instance, now) && !instance.status().is_final());
+        if !wanted || resident.active.is_some() || resident.definition.is_none() || self.wanted.contains_key(&key) {
+            return;
+        }
+        let workflow = resident.fixed.workflow.clone();
+        if !self.want(key, workflow, true) {
+            self.take_entry(key, Entry::Queued, now);
+        }
+    }
+
+    /// Has the instance started as soon as there is a slot. Returns whether there is one now.
+    pub(super) fn want(&mut self, key: InstanceKey, workflow: String, woken: bool) -> bool {
+        let admitted = self.admission.admit(&workflow, key, woken);
+        self.wanted.insert(key, admitted);
+        if admitted {
+            self.starts.push_back((key, workflow));
+        }
+        admitted
+    }
+
+    /// Takes back what `want` did.
+    pub(super) fn unwant(&mut self, key: InstanceKey) {
+        if self.wanted.remove(&key) == Some(true)
+            && let Some(index) = self.starts.iter().position(|(start, _)| *start == key)
+            && let Some((_, workflow)) = self.starts.remove(index)
+        {
+            self.give_back(&workflow);
+        }
+    }
+
+    /// A slot is free: the next has it.
+    fn give_back(&mut self, workflow: &str) {
+        if let Some(next) = self.admission.release(workflow) {
+            self.wanted.insert(next, true);
+            self.starts.push_back((next, workflow.to_owned()));
+        }
+    }
+
+    /// Starts an admitted instance. Everything of it is committed.
+    pub(super) fn start_run(&mut self, key: InstanceKey, workflow: &str) {
+        let Some(resident) = self.load(key) else {
+            // Unreadable: kept as it is.
+            self.give_back(workflow);
+            return self.retry_later(key);
+        };
+        if resident.active.is_some() || resident.instance.status().is_final() {
+            return self.give_back(workflow);
+        }
+        if !resident.instance.is_whole() {
+            // The state is read again, so that every outcome is there for the replay.
+            self.forget(key);
+            if self.load(key).is_none() {
+                self.give_back(workflow);
+                return self.retry_later(key);
+            }
+        }
+        let _ = self.apply(key, Command::RunStarted);
+        let id = self.next_run;
+        self.next_run += 1;
+        let (clock, sender) = (Arc::clone(&self.clock), self.sender.clone());
+        let Some(resident) = self.residents.get_mut(&key) else { return };
+        let Some(definition) = resident.definition.clone() else { return };
+        let event = RunEvent {
+            payload: resident.fixed.payload.clone(),
+            timestamp: resident.fixed.created,
+            schedule: resident.fixed.schedule.clone(),
+        };
+        let instance_id = Arc::from(resident.fixed.id.as_str());
+        let run = Run::new((id, key), definition, instance_id, event, &mut resident.instance, (clock, sender));
+        resident.active = Some(Active::new(Arc::clone(&run)));
+        self.unheard += 1;
+        self.runner.start(run);
+    }
+
+    pub(super) fn run_message(&mut self, message: RunMessage) {
+        let RunMessage { run, key, told, ask } = message;
+        self.heard(key, run);
+        if !self.is_active(key, run) {
+            return;
+        }
+        for command in told {
+            if let Command::Abandon { key: step } = &command {
+                self.unpark(key, step);
+            }
+            let _ = self.apply(key, command);
+        }
+        let Some((command, reply)) = ask else { return };
+        if let Command::Settle { .. } = command {
+            let _ = self.apply(key, command);
+            self.replies.push(super::core::After::Answer(reply, Answer::Settled(Outcome::Stored)));
+            self.urgent = true;
+            self.end_run(key);
+            return;
+        }
+        let step = step_of(&command).cloned();
+        let _ = self.apply(key, command);
+        let Some(resident) = self.residents.get_mut(&key) else { return };
+        let step = step.and_then(|step| resident.instance.find(&step));
+        if let (Some(step), Some(active)) = (step, &mut resident.active) {
+            active.parked.insert(step, reply);
+            self.answer(key, step);
+        }
+    }
+
+    /// The guest dropped a call: nobody waits for its answer.
+    fn unpark(&mut self, key: InstanceKey, step: &StepKey) {
+        let Some(resident) = self.residents.get_mut(&key) else { return };
+        if let (Some(step), Some(active)) = (resident.instance.find(step), &mut resident.active)
+            && active.parked.remove(&step).is_some()
+        {
+            active.answers_sent += 1;
+        }
+    }
+
+    pub(super) fn heard(&mut self, key: InstanceKey, run: RunId) {
+        if let Some(resident) = self.residents.get_mut(&key)
+            && let Some(active) = &mut resident.active
+            && active.run.id == run
+            && !std::mem::replace(&mut active.heard, true)
+        {
+            self.unheard -= 1;
+        }
+    }
+
+    /// Nothing can happen in the run before a timer or an event: it is kept if that is soon, or hibernates.
+    pub(super) fn idle(&mut self, key: InstanceKey, run: RunId, answers_seen: u64) {
+        self.heard(key, run);
+        if !self.is_active(key, run) {
+            return;
+        }
+        let now = self.clock.now();
+        let parked = self.parked;
+        let Some(resident) = self.residents.get_mut(&key) else { return };
+        let Some(active) = &mut resident.active else { return };
+        if active.answers_sent != answers_seen || active.idle {
+            // An answer is on its way: it is not idle any more.
+            return;
+        }
+        let near = resident.instance.next_deadline().is_some_and(|at| at <= now.plus_ms(NEAR_MS));
+        let stays = near && parked < PARKED_MAX && !self.admission.is_limited(&resident.fixed.workflow);
+        active.idle = stays;
+        self.parked += usize::from(stays);
+        let _ = self.apply(key, Command::Idle);
+        if !stays {
+            self.drop_run(key);
+            self.leaving.push(key);
+        }
+    }
+
+    pub(super) fn trapped(&mut self, key: InstanceKey, run: RunId, command: Command) {
+        self.heard(key, run);
+        if !self.is_active(key, run) {
+            return;
+        }
+        // The run is gone before the engine decides: what it decides waits for the next one.
+        self.end_run(key);
+        let _ = self.apply(key, command);
+        self.wake(key, false);
+    }
+
+    /// Drops a run that is to go on later.
+    pub(super) fn drop_run(&mut self, key: InstanceKey) {
+        if let Some(active) = self.end_run(key) {
+            active.run.stop();
+        }
+    }
+
+    /// The run is over: its slot is for the next.
+    fn end_run(&mut self, key: InstanceKey) -> Option<Active> {
+        let resident = self.residents.get_mut(&key)?;
+        let active = resident.active.take()?;
+        if !active.heard {
+            self.unheard -= 1;
+        }
+        if active.idle {
+            self.parked -= 1;
+        }
+        let workflow = resident.fixed.workflow.clone();
+        self.leaving.push(key);
+        self.give_back(&workflow);
+        Some(active)
+    }
+
+    fn is_active(&self, key: InstanceKey, run: RunId) -> bool {
+        self.residents.get(&key).and_then(|resident| resident.active.as_ref()).is_some_and(|active| active.run.id == run)
+    }
+}
+
+fn step_of(command: &Command) -> Option<&StepKey> {
+    match command {
+        Command::BeginStep { key, .. }
+        | Command::Succeed { key, .. }
+        | Command::Fail { key, .. }
+        | Command::Expire { key, .. }
+        | Command::BeginSleep { key, .. }
+        | Command::BeginWait { key, .. } => Some(key),
+        _ => None,
+    }
+}
+
+fn retry_is_due(instance: &Instance, now: Timestamp) -> bool {
+    let due = |(step, at)| at <= now && matches!(instance.step(step).map(|step| &step.state), Some(StepState::Retrying { .. }));
+    instance.deadlines().any(due)
+}
+
+/// One line per transition: what a developer follows at the terminal.
+pub(super) fn log(fixed: &NewInstance, instance: &Instance, entry: &Entry) {
+    if tracing::level_filters::LevelFilter::current() < tracing::Level::WARN {
+        return;
+    }
+    let NewInstance { workflow, id: instance_id, .. } = fixed;
+    let step = entry.step().and_then(|no| instance.step(no));
+    let name = Shown(step.map(|step| &step.key));
+    let attempt = step.and_then(|step| match &step.state {
+        StepState::Executing { attempt, .. } => Some(*attempt),
+        _ => None,
+    });
+    match entry {
+        Entry::Running if instance.steps().is_empty() => tracing::info!(%workflow, instance = instance_id, "started"),
+        Entry::Completed { .. } => tracing::info!(%workflow, instance = instance_id, "complete"),
+        Entry::Errored { error } => tracing::error!(%workflow, instance = instance_id, "errored: {error}"),
+        Entry::StepStarted { key, .. } => {
+            tracing::debug!(%workflow, instance = instance_id, step = %key, attempt = 1, "step begins");
+        }
+        Entry::AttemptStarted { attempt, .. } => {
+            tracing::debug!(%workflow, instance = instance_id, step = %name, attempt, "step begins again");
+        }
+        Entry::StepSucceeded { .. } => {
+            tracing::debug!(%workflow, instance = instance_id, step = %name, attempt, "step done");
+        }
+        Entry::AttemptFailed { error, .. } => {
+            tracing::warn!(%workflow, instance = instance_id, step = %name, attempt, "attempt failed, retrying: {error}");
+        }
+        Entry::StepFailed { error, .. } => {
+            tracing::warn!(%workflow, instance = instance_id, step = %name, attempt, "step failed: {error}");
+        }
+        Entry::SleepStarted { key, .. } => {
+            tracing::debug!(%workflow, instance = instance_id, step = %key, "sleeps");
+        }
+        Entry::WaitStarted { key, event_type, .. } => {
+            tracing::debug!(%workflow, instance = instance_id, step = %key, "waits for event `{event_type}`");
+        }
+        _ => {}
+    }
+}
+
+struct Shown<'a>(Option<&'a StepKey>);
+
+impl std::fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.map_or(Ok(()), |key| key.fmt(f))
+    }
+}

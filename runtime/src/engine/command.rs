@@ -1,0 +1,123 @@
+//! Everything that can be asked of an instance.
+
+use std::sync::Arc;
+
+use super::{Bytes, ErrorInfo, InstanceStatus, StepConfig, StepKey, StepNo};
+use crate::clock::Timestamp;
+
+/// What the engine is told about the moment of a command.
+#[derive(Clone, Copy, Debug)]
+pub struct Context {
+    /// The present moment.
+    pub now: Timestamp,
+    /// Whether a run is active. Otherwise the facts wait for the next one.
+    pub active: bool,
+}
+
+/// A request to the engine.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// A run begins. Attempts that are still executing belong to a run that is gone with its process.
+    RunStarted,
+    /// The guest asks for a `do`.
+    BeginStep {
+        /// Which.
+        key: StepKey,
+        /// Options, resolved.
+        config: Arc<StepConfig>,
+        /// See [`super::Step::alone`].
+        alone: bool,
+    },
+    /// A body returned.
+    Succeed {
+        /// Which step.
+        key: StepKey,
+        /// Which attempt.
+        attempt: u32,
+        /// JSON.
+        output: Bytes,
+    },
+    /// A body failed.
+    Fail {
+        /// Which step.
+        key: StepKey,
+        /// Which attempt.
+        attempt: u32,
+        /// Why.
+        error: ErrorInfo,
+        /// False for a `NonRetryableError`.
+        retryable: bool,
+    },
+    /// A body was given up because of its timeout.
+    Expire {
+        /// Which step.
+        key: StepKey,
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// The guest dropped a step that is not done.
+    Abandon {
+        /// Which step.
+        key: StepKey,
+    },
+    /// The guest asks for a sleep.
+    BeginSleep {
+        /// Which.
+        key: StepKey,
+        /// When it ends, if it is new.
+        wake_at: Timestamp,
+        /// See [`super::Step::alone`].
+        alone: bool,
+    },
+    /// The guest asks for an event.
+    BeginWait {
+        /// Which.
+        key: StepKey,
+        /// What it waits for.
+        event_type: Arc<str>,
+        /// For how long, if it is new.
+        timeout_ms: u64,
+        /// See [`super::Step::alone`].
+        alone: bool,
+    },
+    /// Nothing can happen in the run before a timer or an event.
+    Idle,
+    /// `run` ended.
+    Settle {
+        /// With this.
+        outcome: Result<Bytes, ErrorInfo>,
+    },
+    /// The guest trapped.
+    Trap {
+        /// What it died of.
+        error: ErrorInfo,
+        /// The step whose body was running then, if one was.
+        culprit: Option<(StepKey, u32)>,
+        /// Whether the run had not come to anything new yet.
+        replaying: bool,
+    },
+    /// The host cuts a run that has bodies running: shutdown, reload.
+    Interrupt,
+    /// The deadline of a step has passed.
+    Due {
+        /// Which step.
+        step: StepNo,
+        /// Whether the active run has asked for it and waits for the answer.
+        attached: bool,
+    },
+    /// Somebody sends an event.
+    SendEvent {
+        /// Its type.
+        event_type: Arc<str>,
+        /// JSON.
+        payload: Bytes,
+    },
+}
+
+/// A command that is not allowed now.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The instance has finished.
+    #[error("the instance is {0}")]
+    Finished(InstanceStatus),
+}

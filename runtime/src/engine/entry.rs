@@ -1,0 +1,168 @@
+//! The facts in a journal.
+//!
+//! Stored as MessagePack (structs as arrays, variants by name): a new fact is a new variant, a new detail is a field appended with
+//! `#[serde(default)]`. Nothing is ever renamed or reordered.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Bytes, ErrorInfo, StepConfig, StepKey, StepNo};
+use crate::clock::Timestamp;
+
+/// A fact and when it was decided.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stamped {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub entry: Entry,
+}
+
+/// A fact about an instance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Entry {
+    /// A run is active: status `running`.
+    Running,
+    /// Every live branch waits: status `waiting`.
+    Waiting,
+    /// Something happened for it, no slot is free: status `queued`.
+    Queued,
+    /// A `do` was asked for the first time, and its first attempt began.
+    StepStarted {
+        /// Its identity.
+        key: StepKey,
+        /// See [`super::Step::alone`].
+        alone: bool,
+        /// Options in force.
+        config: Arc<StepConfig>,
+    },
+    /// A further attempt began.
+    AttemptStarted {
+        /// Which step.
+        step: StepNo,
+        /// Number of the attempt.
+        attempt: u32,
+    },
+    /// The attempt that ran returned; the step is done.
+    StepSucceeded {
+        /// Which step.
+        step: StepNo,
+        /// JSON.
+        output: Bytes,
+    },
+    /// The attempt that ran failed and another will follow.
+    AttemptFailed {
+        /// Which step.
+        step: StepNo,
+        /// Why.
+        error: ErrorInfo,
+        /// When the next may start.
+        retry_at: Timestamp,
+    },
+    /// The attempt that ran was cut by the host. It does not count.
+    AttemptInterrupted {
+        /// Which step.
+        step: StepNo,
+    },
+    /// The attempt that ran was the last, or its error is not to be retried; the step has failed.
+    StepFailed {
+        /// Which step.
+        step: StepNo,
+        /// Why.
+        error: ErrorInfo,
+    },
+    /// The guest dropped the step.
+    StepAbandoned {
+        /// Which step.
+        step: StepNo,
+    },
+    /// A run asked again for a step that was dropped.
+    StepReopened {
+        /// Which step.
+        step: StepNo,
+    },
+    /// A sleep was asked for the first time.
+    SleepStarted {
+        /// Its identity.
+        key: StepKey,
+        /// See [`super::Step::alone`].
+        alone: bool,
+        /// When it ends.
+        wake_at: Timestamp,
+    },
+    /// A sleep is over.
+    SleepCompleted {
+        /// Which step.
+        step: StepNo,
+    },
+    /// A wait was asked for the first time.
+    WaitStarted {
+        /// Its identity.
+        key: StepKey,
+        /// See [`super::Step::alone`].
+        alone: bool,
+        /// What it waits for.
+        event_type: Arc<str>,
+        /// When it gives up.
+        deadline: Timestamp,
+        /// The timeout asked for.
+        timeout_ms: u64,
+    },
+    /// A wait got an event, which is consumed for ever.
+    WaitCompleted {
+        /// Which step.
+        step: StepNo,
+        /// Number of the event, in order of arrival from 0.
+        event: u32,
+    },
+    /// A wait gave up.
+    WaitTimedOut {
+        /// Which step.
+        step: StepNo,
+    },
+    /// An event arrived.
+    EventReceived {
+        /// Its type.
+        event_type: Arc<str>,
+        /// JSON.
+        payload: Bytes,
+    },
+    /// `run` returned. Final.
+    Completed {
+        /// JSON.
+        output: Bytes,
+    },
+    /// `run` failed. Final.
+    Errored {
+        /// Why.
+        error: ErrorInfo,
+    },
+}
+
+impl Entry {
+    /// The step it is about, unless it starts one or is about none.
+    #[must_use]
+    pub fn step(&self) -> Option<StepNo> {
+        match self {
+            Self::AttemptStarted { step, .. }
+            | Self::StepSucceeded { step, .. }
+            | Self::AttemptFailed { step, .. }
+            | Self::AttemptInterrupted { step }
+            | Self::StepFailed { step, .. }
+            | Self::StepAbandoned { step }
+            | Self::StepReopened { step }
+            | Self::SleepCompleted { step }
+            | Self::WaitCompleted { step, .. }
+            | Self::WaitTimedOut { step } => Some(*step),
+            _ => None,
+        }
+    }
+
+    /// Whether it starts a step.
+    #[must_use]
+    pub fn starts_step(&self) -> bool {
+        matches!(self, Self::StepStarted { .. } | Self::SleepStarted { .. } | Self::WaitStarted { .. })
+    }
+}

@@ -1,0 +1,178 @@
+//! One named unit of an instance: `do`, `sleep` or `waitForEvent`.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Bytes, ErrorInfo, StepConfig};
+use crate::clock::Timestamp;
+
+/// What kind of step. `sleep` and `sleepUntil` are one kind and share their counting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum StepKind {
+    /// `step.do`
+    #[serde(rename = "do")]
+    Do,
+    /// `step.sleep`, `step.sleepUntil`
+    #[serde(rename = "sleep")]
+    Sleep,
+    /// `step.waitForEvent`
+    #[serde(rename = "wait")]
+    Wait,
+}
+
+/// What a replay finds a step by: kind, name, and how often the pair was asked for in the run, from 1. Never a duration.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct StepKey {
+    /// Kind of the step.
+    pub kind: StepKind,
+    /// Name given by the user.
+    pub name: Arc<str>,
+    /// Occurrence, from 1.
+    pub count: u32,
+}
+
+impl StepKey {
+    /// Returns the key of the `count`-th step of this kind and name.
+    pub fn new(kind: StepKind, name: impl Into<Arc<str>>, count: u32) -> Self {
+        Self { kind, name: name.into(), count }
+    }
+}
+
+/// `<name>-<count>`, as Cloudflare's logs name a step.
+impl fmt::Display for StepKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.name, self.count)
+    }
+}
+
+/// Which step of its instance: steps are numbered from 0 in the order they were first asked for.
+pub type StepNo = u32;
+
+/// A step and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// Its identity.
+    pub key: StepKey,
+    /// Whether no other call of the run was open when it was first asked for. A replay uses it to know where the
+    /// code was sequential.
+    pub alone: bool,
+    /// Where it stands.
+    pub state: StepState,
+}
+
+/// Where a step stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StepState {
+    /// An attempt is running in a guest, or was when the process ended.
+    Executing {
+        /// Number of the attempt, from 1.
+        attempt: u32,
+        /// When it times out.
+        deadline: Timestamp,
+        /// Options in force since the first attempt.
+        config: Arc<StepConfig>,
+    },
+    /// Waiting out the delay before the next attempt.
+    Retrying {
+        /// Number the next attempt will have.
+        next_attempt: u32,
+        /// When it may start.
+        at: Timestamp,
+        /// Options in force since the first attempt.
+        config: Arc<StepConfig>,
+    },
+    /// The guest dropped the step. Asking again, in a later run, takes it up again.
+    Abandoned {
+        /// Where it stood.
+        was: Box<Self>,
+    },
+    /// A sleep.
+    Sleeping {
+        /// When it ends.
+        wake_at: Timestamp,
+    },
+    /// A wait for an event.
+    Waiting {
+        /// What it waits for.
+        event_type: Arc<str>,
+        /// When it gives up.
+        deadline: Timestamp,
+        /// The timeout as asked for, for the error text.
+        timeout_ms: u64,
+    },
+    /// Final.
+    Done(Outcome),
+}
+
+/// How a step ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// A `do` returned this.
+    Output(Bytes),
+    /// A `do` used up its attempts, or a wait timed out.
+    Failed(ErrorInfo),
+    /// A sleep is over.
+    Elapsed,
+    /// A wait received this.
+    Event(ReceivedEvent),
+    /// In the journal; not kept in memory, because the run that is active has seen it.
+    Stored,
+}
+
+/// An event that was sent to the instance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReceivedEvent {
+    /// Its type.
+    pub event_type: Arc<str>,
+    /// JSON.
+    pub payload: Bytes,
+    /// When it arrived.
+    pub timestamp: Timestamp,
+}
+
+/// What can be said to a guest that asks for a step.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// Run this attempt.
+    Execute {
+        /// Number of the attempt.
+        attempt: u32,
+        /// Options in force.
+        config: Arc<StepConfig>,
+    },
+    /// It is over.
+    Settled(Outcome),
+}
+
+impl StepState {
+    /// When this state changes by itself.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Timestamp> {
+        match self {
+            Self::Executing { deadline, .. } | Self::Waiting { deadline, .. } => Some(*deadline),
+            Self::Retrying { at, .. } => Some(*at),
+            Self::Sleeping { wake_at } => Some(*wake_at),
+            Self::Abandoned { .. } | Self::Done(_) => None,
+        }
+    }
+
+    /// What a guest that asks is told; nothing while it has to wait.
+    #[must_use]
+    pub fn answer(&self) -> Option<Answer> {
+        match self {
+            Self::Executing { attempt, config, .. } => {
+                Some(Answer::Execute { attempt: *attempt, config: Arc::clone(config) })
+            }
+            Self::Done(outcome) => Some(Answer::Settled(outcome.clone())),
+            Self::Retrying { .. } | Self::Abandoned { .. } | Self::Sleeping { .. } | Self::Waiting { .. } => None,
+        }
+    }
+
+    /// Whether the run still awaits it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !matches!(self, Self::Done(_) | Self::Abandoned { .. })
+    }
+}

@@ -1,0 +1,600 @@
+//! The guest's side of the runtime: one [`Run`] is one activation of the code of an instance.
+//!
+//! Promises: steps are counted in the order they are asked for; what is recorded is handed out as it was seen then (`replay`);
+//! the first attempt of a new step begins without a round trip to the dispatcher, its result is never reported before it is
+//! durable. Every future here may be dropped at any await: a dropped step is recorded as abandoned, unless the run itself is over.
+//!
+//! Never does: run guest code, decide anything about the instance.
+
+mod attempt;
+mod drive;
+mod replay;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, mpsc, oneshot};
+
+pub use attempt::{Attempt, Begun, Verdict};
+pub use drive::{Driven, drive};
+use replay::{Ask, Release, Replay, Ticket};
+
+use crate::clock::{Clock, Timestamp};
+use crate::dispatcher::message::{InstanceKey, Message, RunId, RunMessage};
+use crate::dispatcher::WorkflowDefinition;
+use crate::engine::duration::DurationSpec;
+use crate::engine::{
+    Answer, Bytes, Command, ErrorInfo, Instance, Outcome, ReceivedEvent, StepConfig, StepKey, StepKind, StepOptions,
+    limits, text, validate,
+};
+
+/// The input of `run`, the same in every run of an instance.
+#[derive(Clone, Debug)]
+pub struct RunEvent {
+    /// JSON.
+    pub payload: Bytes,
+    /// When the instance was created.
+    pub timestamp: Timestamp,
+    /// Present when a schedule made the instance.
+    pub schedule: Option<Schedule>,
+}
+
+/// The schedule that made an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// The expression as configured.
+    pub cron: String,
+    /// The moment it stood for.
+    pub scheduled_time: Timestamp,
+}
+
+/// How the guest's code ended, when it was not stopped.
+#[derive(Clone, Debug)]
+pub enum RunEnd {
+    /// It returned, after [`Run::settle`] if all is well.
+    Returned,
+    /// It trapped, or could not be started.
+    Trapped {
+        /// What it died of, readable by its author.
+        error: ErrorInfo,
+    },
+}
+
+/// One activation of an instance's code.
+pub struct Run {
+    pub(crate) id: RunId,
+    pub(crate) key: InstanceKey,
+    definition: Arc<WorkflowDefinition>,
+    instance_id: Arc<str>,
+    event: RunEvent,
+    clock: Arc<dyn Clock>,
+    engine: mpsc::UnboundedSender<Message>,
+    /// The guest is to be dropped, or has ended: what it drops now is no decision of its own.
+    closed: AtomicBool,
+    stop: Notify,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    replay: Replay,
+    counts: HashMap<(StepKind, Arc<str>), u32>,
+    waiting: HashMap<Ticket, oneshot::Sender<Option<Outcome>>>,
+    /// Commands that need no answer, sent with the next that does or when the guest waits.
+    told: Vec<Command>,
+    /// Steps asked for and not over.
+    open: usize,
+    /// Calls whose answer is a commit away.
+    committing: usize,
+    /// Calls whose answer may take long.
+    parked: usize,
+    /// Bodies the guest runs.
+    bodies: Vec<(StepKey, u32)>,
+    /// Things of the outside world the guest waits for.
+    outside: usize,
+    answers_seen: u64,
+    do_steps: u32,
+    idle_sent: Option<(u64, usize)>,
+    /// The dispatcher knows that the guest got somewhere.
+    heard: bool,
+    settled: bool,
+}
+
+impl Run {
+    pub(crate) fn new(
+        (id, key): (RunId, InstanceKey),
+        definition: Arc<WorkflowDefinition>,
+        instance_id: Arc<str>,
+        event: RunEvent,
+        instance: &mut Instance,
+        (clock, engine): (Arc<dyn Clock>, mpsc::UnboundedSender<Message>),
+    ) -> Arc<Self> {
+        let inner = Inner {
+            replay: Replay::take(instance),
+            counts: HashMap::new(),
+            waiting: HashMap::new(),
+            told: Vec::new(),
+            open: 0,
+            committing: 0,
+            parked: 0,
+            bodies: Vec::new(),
+            outside: 0,
+            answers_seen: 0,
+            do_steps: 0,
+            idle_sent: None,
+            heard: false,
+            settled: false,
+        };
+        Arc::new(Self {
+            id,
+            key,
+            definition,
+            instance_id,
+            event,
+            clock,
+            engine,
+            closed: AtomicBool::new(false),
+            stop: Notify::new(),
+            inner: Mutex::new(inner),
+        })
+    }
+
+    /// Name of the workflow.
+    #[must_use]
+    pub fn workflow_name(&self) -> &str {
+        &self.definition.name
+    }
+
+    /// The class that implements the workflow.
+    #[must_use]
+    pub fn class_name(&self) -> &str {
+        &self.definition.class_name
+    }
+
+    /// The Worker that has the class.
+    #[must_use]
+    pub fn worker(&self) -> &str {
+        &self.definition.worker
+    }
+
+    /// Id of the instance.
+    #[must_use]
+    pub fn instance_id(&self) -> &str {
+        &self.instance_id
+    }
+
+    /// The input of `run`.
+    #[must_use]
+    pub fn event(&self) -> &RunEvent {
+        &self.event
+    }
+
+    /// The clock the instance lives by.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    // ---- what the guest asks --------------------------------------------------------------------------------------
+
+    /// Asks for the `do` step `name`. Cancel-safe.
+    pub async fn begin_step(self: &Arc<Self>, name: &str, options: StepOptions) -> Begun {
+        let limit = self.definition.step_limit;
+        let over = {
+            let mut inner = self.lock();
+            inner.do_steps += 1;
+            inner.do_steps > limit
+        };
+        if over {
+            return Begun::Failed(text::step_limit(limit));
+        }
+        if !validate::step_name(name) {
+            return Begun::Failed(text::invalid_step_name(name));
+        }
+        let config = match StepConfig::resolve(name, &options) {
+            Ok(config) => Arc::new(config),
+            Err(error) => return Begun::Failed(error),
+        };
+        let mut open = self.ask_for(StepKind::Do, name);
+        let (recorded, known) = open.recorded().await;
+        let answer = match recorded {
+            Some(outcome) => Answer::Settled(outcome),
+            None if known => {
+                let command = Command::BeginStep { key: open.key.clone(), config, alone: open.alone };
+                self.ask(command, Kind::Parked).await
+            }
+            None => {
+                let command =
+                    Command::BeginStep { key: open.key.clone(), config: Arc::clone(&config), alone: open.alone };
+                self.lock().told.push(command);
+                Answer::Execute { attempt: 1, config }
+            }
+        };
+        match answer {
+            Answer::Execute { attempt, config } => Begun::Execute(Attempt::new(open, attempt, config)),
+            Answer::Settled(outcome) => {
+                open.over = true;
+                match outcome {
+                    Outcome::Output(bytes) => Begun::Recorded(bytes),
+                    Outcome::Failed(error) => Begun::Failed(error),
+                    _ => Begun::Failed(mixed_up(&open.key)),
+                }
+            }
+        }
+    }
+
+    /// Waits for `duration`. Cancel-safe.
+    ///
+    /// # Errors
+    /// When the duration is not one, or over 365 days.
+    pub async fn sleep(self: &Arc<Self>, name: &str, duration: DurationSpec) -> Result<(), ErrorInfo> {
+        let ms = duration.to_ms().map_err(|error| text::invalid_duration(name, &error.to_string()))?;
+        check_sleep(name, ms)?;
+        let mut open = self.ask_for(StepKind::Sleep, name);
+        let (recorded, _) = open.recorded().await;
+        if recorded.is_none() {
+            let wake_at = self.clock.now().plus_ms(ms);
+            let command = Command::BeginSleep { key: open.key.clone(), wake_at, alone: open.alone };
+            self.ask(command, Kind::Parked).await;
+        }
+        open.over = true;
+        Ok(())
+    }
+
+    /// Waits until `when`. Cancel-safe.
+    ///
+    /// # Errors
+    /// When `when` is in the past and the step is new, or more than 365 days away.
+    pub async fn sleep_until(self: &Arc<Self>, name: &str, when: Timestamp) -> Result<(), ErrorInfo> {
+        let mut open = self.ask_for(StepKind::Sleep, name);
+        let (recorded, known) = open.recorded().await;
+        if recorded.is_none() {
+            let now = self.clock.now();
+            if !known {
+                // What is refused was not begun: nothing to abandon.
+                open.over = true;
+                if when < now {
+                    return Err(ErrorInfo::new(text::ERROR, text::SLEEP_IN_THE_PAST));
+                }
+                check_sleep(name, when.0 - now.0)?;
+                open.over = false;
+            }
+            let command = Command::BeginSleep { key: open.key.clone(), wake_at: when, alone: open.alone };
+            self.ask(command, Kind::Parked).await;
+        }
+        open.over = true;
+        Ok(())
+    }
+
+    /// Waits for an event of this type, 24 hours unless told. Cancel-safe.
+    ///
+    /// # Errors
+    /// `WorkflowTimeoutError`; or a type or timeout that is not allowed.
+    pub async fn wait_for_event(
+        self: &Arc<Self>,
+        name: &str,
+        event_type: &str,
+        timeout: Option<DurationSpec>,
+    ) -> Result<ReceivedEvent, ErrorInfo> {
+        if !validate::event_type(event_type) {
+            return Err(ErrorInfo::new(text::ERROR, text::INVALID_EVENT_TYPE));
+        }
+        let timeout_ms = match timeout {
+            None => limits::WAIT_MS_DEFAULT,
+            Some(duration) => duration.to_ms().map_err(|error| text::invalid_duration(name, &error.to_string()))?,
+        };
+        if !(limits::WAIT_MS_MIN..=limits::WAIT_MS_MAX).contains(&timeout_ms) {
+            let why = format!("a wait lasts from 1 second to 365 days, this one {timeout_ms} ms");
+            return Err(text::invalid_duration(name, &why));
+        }
+        let mut open = self.ask_for(StepKind::Wait, name);
+        let (recorded, _) = open.recorded().await;
+        let outcome = match recorded {
+            Some(outcome) => outcome,
+            None => {
+                let event_type = Arc::from(event_type);
+                let command = Command::BeginWait { key: open.key.clone(), event_type, timeout_ms, alone: open.alone };
+                match self.ask(command, Kind::Parked).await {
+                    Answer::Settled(outcome) => outcome,
+                    Answer::Execute { .. } => Outcome::Stored,
+                }
+            }
+        };
+        open.over = true;
+        match outcome {
+            Outcome::Event(event) => Ok(event),
+            Outcome::Failed(error) => Err(error),
+            _ => Err(mixed_up(&open.key)),
+        }
+    }
+
+    /// Hands in how `run` ended. Returns when it is durable.
+    pub async fn settle(self: &Arc<Self>, outcome: Result<Bytes, ErrorInfo>) {
+        self.lock().settled = true;
+        // Steps the guest still holds are dropped with it, not by its decision.
+        self.closed.store(true, Ordering::Release);
+        self.ask(Command::Settle { outcome }, Kind::Commit).await;
+    }
+
+    // ---- what the runner tells ------------------------------------------------------------------------------------
+
+    /// Called after every poll of the guest that returned pending; `woken` tells whether its waker was called meanwhile.
+    pub fn after_poll(&self, woken: bool) {
+        let mut inner = self.lock();
+        if !woken {
+            let outside = inner.outside > 0 || !inner.bodies.is_empty();
+            let releases = inner.replay.quiescent(outside);
+            if !releases.is_empty() {
+                for release in releases {
+                    let (ticket, outcome) = match release {
+                        Release::Outcome(ticket, outcome) => (ticket, Some(outcome)),
+                        Release::Live(ticket) => (ticket, None),
+                    };
+                    if let Some(call) = inner.waiting.remove(&ticket) {
+                        // The receiver is gone when the guest dropped the call: then nobody wants it.
+                        let _ = call.send(outcome);
+                    }
+                }
+                self.flush(&mut inner);
+                return;
+            }
+            let idle = inner.parked > 0
+                && inner.committing == 0
+                && inner.bodies.is_empty()
+                && inner.outside == 0
+                && inner.waiting.is_empty();
+            let mark = (inner.answers_seen, inner.parked);
+            if idle && inner.idle_sent != Some(mark) {
+                inner.idle_sent = Some(mark);
+                inner.heard = true;
+                self.flush(&mut inner);
+                let _ = self.engine.send(Message::Idle { run: self.id, key: self.key, answers_seen: mark.0 });
+                return;
+            }
+        }
+        self.flush(&mut inner);
+        if !std::mem::replace(&mut inner.heard, true) {
+            let _ = self.engine.send(Message::Heard { run: self.id, key: self.key });
+        }
+    }
+
+    /// Marks that the guest waits for something of the outside world, as long as the guard lives.
+    #[must_use]
+    pub fn busy(self: &Arc<Self>) -> Busy {
+        self.lock().outside += 1;
+        Busy(Arc::clone(self))
+    }
+
+    /// Resolves when the guest must be dropped: hibernation, reload, shutdown. Its journal has all that is needed.
+    pub async fn stopped(&self) {
+        loop {
+            let stopped = self.stop.notified();
+            if self.closed.load(Ordering::Acquire) && !self.lock().settled {
+                return;
+            }
+            stopped.await;
+        }
+    }
+
+    /// Tells how the guest ended. Call it before the guest's futures are dropped, exactly once, unless it was stopped.
+    pub fn ended(&self, how: RunEnd) {
+        self.closed.store(true, Ordering::Release);
+        let mut inner = self.lock();
+        let settled = inner.settled;
+        self.flush(&mut inner);
+        let replaying = inner.replay.is_replaying();
+        let culprit = match inner.bodies.as_slice() {
+            [only] => Some(only.clone()),
+            _ => None,
+        };
+        drop(inner);
+        let error = match how {
+            RunEnd::Trapped { error } => error,
+            RunEnd::Returned if settled => return,
+            RunEnd::Returned => ErrorInfo::new(text::INTERNAL, "The workflow's code ended without handing in an outcome"),
+        };
+        let _ = self.engine.send(Message::Trapped { run: self.id, key: self.key, error, culprit, replaying });
+    }
+
+    /// Whether the guest is still where an earlier run has been: what it prints outside of steps was printed then.
+    #[must_use]
+    pub fn replaying(&self) -> bool {
+        self.lock().replay.is_replaying()
+    }
+
+    /// The step whose body is running, when exactly one is: name, occurrence, attempt.
+    #[must_use]
+    pub fn current_step(&self) -> Option<(StepKey, u32)> {
+        match self.lock().bodies.as_slice() {
+            [only] => Some(only.clone()),
+            _ => None,
+        }
+    }
+
+    /// Whether any step body is running.
+    #[must_use]
+    pub fn in_step(&self) -> bool {
+        !self.lock().bodies.is_empty()
+    }
+
+    /// Recorded steps that this run did not ask for, as `<name>-<count>`.
+    #[must_use]
+    pub fn unasked_steps(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.lock().replay.unasked().map(ToString::to_string).collect();
+        names.sort_unstable();
+        names
+    }
+
+    // ---- what the dispatcher does ---------------------------------------------------------------------------------
+
+    /// Makes [`Run::stopped`] resolve. What the guest drops from now on means nothing.
+    pub(crate) fn stop(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.stop.notify_waiters();
+        // For a runner that has not begun to wait.
+        self.stop.notify_one();
+    }
+
+    // ---- inside ---------------------------------------------------------------------------------------------------
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ask_for(self: &Arc<Self>, kind: StepKind, name: &str) -> Open {
+        let mut inner = self.lock();
+        let name: Arc<str> = Arc::from(name);
+        let count = inner.counts.entry((kind, Arc::clone(&name))).or_default();
+        *count += 1;
+        let key = StepKey::new(kind, name, *count);
+        let alone = inner.open == 0;
+        inner.open += 1;
+        let ask = inner.replay.ask(&key);
+        let (ask, receiver) = match ask {
+            Ask::Held(ticket) | Ask::HeldLive { ticket, .. } => {
+                let (sender, receiver) = oneshot::channel();
+                inner.waiting.insert(ticket, sender);
+                (ask, Some((ticket, receiver)))
+            }
+            _ => (ask, None),
+        };
+        drop(inner);
+        Open { run: Arc::clone(self), key, alone, ask: Some(ask), receiver, begun: false, over: false }
+    }
+
+    /// Sends a command and awaits its answer. Never returns when the run is over: the guest is dropped then.
+    async fn ask(self: &Arc<Self>, command: Command, kind: Kind) -> Answer {
+        let (reply, answer) = oneshot::channel();
+        let _pending = {
+            let mut inner = self.lock();
+            let told = std::mem::take(&mut inner.told);
+            inner.heard = true;
+            let message = RunMessage { run: self.id, key: self.key, told, ask: Some((command, reply)) };
+            let _ = self.engine.send(Message::Run(message));
+            match kind {
+                Kind::Commit => inner.committing += 1,
+                Kind::Parked => inner.parked += 1,
+            }
+            drop(inner);
+            Pending { run: Arc::clone(self), kind }
+        };
+        match answer.await {
+            Ok(answer) => answer,
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    fn flush(&self, inner: &mut Inner) {
+        if !inner.told.is_empty() {
+            let told = std::mem::take(&mut inner.told);
+            inner.heard = true;
+            let _ = self.engine.send(Message::Run(RunMessage { run: self.id, key: self.key, told, ask: None }));
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Answered by the next commit.
+    Commit,
+    /// May take until a timer or an event.
+    Parked,
+}
+
+/// A call in flight.
+struct Pending {
+    run: Arc<Run>,
+    kind: Kind,
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        let mut inner = self.run.lock();
+        // Also when the guest drops the call: the answer, if there is one, has nobody to go to.
+        inner.answers_seen += 1;
+        match self.kind {
+            Kind::Commit => inner.committing -= 1,
+            Kind::Parked => inner.parked -= 1,
+        }
+    }
+}
+
+/// A step the guest has asked for and that is not over.
+struct Open {
+    run: Arc<Run>,
+    key: StepKey,
+    alone: bool,
+    ask: Option<Ask>,
+    receiver: Option<(Ticket, oneshot::Receiver<Option<Outcome>>)>,
+    /// The dispatcher knows of it.
+    begun: bool,
+    /// Nothing has to be recorded when it is dropped.
+    over: bool,
+}
+
+impl Open {
+    /// What is recorded of it, once it may be handed out; otherwise whether the record knows the step at all.
+    async fn recorded(&mut self) -> (Option<Outcome>, bool) {
+        let found = match self.ask.take() {
+            Some(Ask::Now(outcome)) => (Some(outcome), true),
+            Some(Ask::Live { known }) => (None, known),
+            Some(Ask::Held(_)) => (self.released().await, true),
+            Some(Ask::HeldLive { known, .. }) => {
+                self.released().await;
+                (None, known)
+            }
+            None => (None, true),
+        };
+        self.begun = found.0.is_none();
+        found
+    }
+
+    async fn released(&mut self) -> Option<Outcome> {
+        let outcome = match &mut self.receiver {
+            Some((_, receiver)) => receiver.await.unwrap_or(None),
+            None => None,
+        };
+        self.receiver = None;
+        outcome
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let mut inner = self.run.lock();
+        inner.open -= 1;
+        if let Some((ticket, _)) = &self.receiver {
+            inner.waiting.remove(ticket);
+            inner.replay.cancel(&self.key, *ticket);
+        }
+        if self.begun && !self.over && !self.run.is_closed() {
+            inner.told.push(Command::Abandon { key: self.key.clone() });
+        }
+    }
+}
+
+/// The guest waits for something of the outside world.
+pub struct Busy(Arc<Run>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.lock().outside -= 1;
+    }
+}
+
+fn check_sleep(name: &str, ms: u64) -> Result<(), ErrorInfo> {
+    if ms > limits::SLEEP_MS_MAX {
+        let why = format!("a sleep lasts at most 365 days ({} ms), this one {ms} ms", limits::SLEEP_MS_MAX);
+        return Err(text::invalid_duration(name, &why));
+    }
+    Ok(())
+}
+
+/// Cannot happen as kinds are part of a step's key; an error rather than a panic, because the record comes from a file.
+fn mixed_up(key: &StepKey) -> ErrorInfo {
+    ErrorInfo::new(text::INTERNAL, format!("Stored output for {key} is corrupt or incomplete."))
+}

@@ -1,0 +1,214 @@
+//! Keeping instances and their journals.
+//!
+//! Promises: what [`Storage::commit`] returned `Ok` for survives the process (and, with [`Durability::Full`], the machine); a group
+//! is kept whole or not at all. Never does: decide, read the clock, start threads.
+
+#[cfg(feature = "test-util")]
+pub mod memory;
+pub mod sqlite;
+
+use std::path::PathBuf;
+
+pub use sqlite::{Reader, SqliteStorage};
+
+use crate::clock::Timestamp;
+use crate::dispatcher::message::InstanceKey;
+use crate::engine::{Bytes, ErrorInfo, InstanceStatus, Stamped};
+use crate::run::Schedule;
+
+/// When a commit counts as durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// Survives a killed process; the last commits may be lost with the power.
+    #[default]
+    Normal,
+    /// Synced to the disk.
+    Full,
+}
+
+/// How an instance came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// A Worker, through a binding.
+    Binding,
+    /// A schedule.
+    Cron,
+    /// The REST API or the command line.
+    Api,
+}
+
+impl Trigger {
+    /// The word stored and shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Binding => "binding",
+            Self::Cron => "cron",
+            Self::Api => "api",
+        }
+    }
+}
+
+/// How long a finished instance is kept, milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// After `complete` and `terminated`.
+    pub success_ms: Option<u64>,
+    /// After `errored`.
+    pub error_ms: Option<u64>,
+}
+
+/// What is fixed when an instance is created.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewInstance {
+    /// Its key in this storage.
+    pub key: InstanceKey,
+    /// Name of its workflow.
+    pub workflow: String,
+    /// Its id, unique in the workflow.
+    pub id: String,
+    /// When.
+    pub created: Timestamp,
+    /// How.
+    pub trigger: Trigger,
+    /// JSON.
+    pub payload: Bytes,
+    /// The schedule that made it.
+    pub schedule: Option<Schedule>,
+    /// As asked for at its creation.
+    pub retention: Retention,
+}
+
+/// What is kept beside the journal, so that nobody has to fold it to list instances.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// Present status.
+    pub status: InstanceStatus,
+    /// When something happens by itself.
+    pub wake_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
+    /// What `run` returned.
+    pub output: Option<Bytes>,
+    /// Why it failed.
+    pub error: Option<ErrorInfo>,
+}
+
+/// One change of a group.
+#[derive(Debug)]
+pub enum Write {
+    /// A new instance.
+    Create(NewInstance, Summary),
+    /// Entries that were decided together.
+    Append(InstanceKey, Vec<Stamped>),
+    /// The summary changed.
+    Update(InstanceKey, Summary),
+}
+
+/// An instance that is not finished, as found at start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    /// Its key.
+    pub key: InstanceKey,
+    /// Name of its workflow.
+    pub workflow: String,
+    /// Its status when it was last committed.
+    pub status: InstanceStatus,
+    /// When something happens by itself.
+    pub wake_at: Option<Timestamp>,
+}
+
+/// Where instances are kept. Owned by one thread.
+pub trait Storage: Send + 'static {
+    /// Keeps all of `writes`, or none.
+    ///
+    /// # Errors
+    /// When the medium refuses; nothing of the group is kept then.
+    fn commit(&mut self, writes: &[Write]) -> Result<(), StorageError>;
+
+    /// The key of an instance.
+    ///
+    /// # Errors
+    /// When the medium cannot be read.
+    fn find(&mut self, workflow: &str, id: &str) -> Result<Option<InstanceKey>, StorageError>;
+
+    /// What is fixed of an instance, and its summary.
+    ///
+    /// # Errors
+    /// When the medium cannot be read.
+    fn load(&mut self, key: InstanceKey) -> Result<Option<(NewInstance, Summary)>, StorageError>;
+
+    /// The entries of an instance, in order.
+    ///
+    /// # Errors
+    /// When the medium cannot be read, or an entry is of a kind this version does not know.
+    fn journal(&mut self, key: InstanceKey, each: &mut dyn FnMut(Stamped)) -> Result<(), StorageError>;
+
+    /// Instances that are not finished, oldest first.
+    ///
+    /// # Errors
+    /// When the medium cannot be read.
+    fn unfinished(&mut self) -> Result<Vec<Unfinished>, StorageError>;
+
+    /// The largest key in use, 0 when there is none.
+    ///
+    /// # Errors
+    /// When the medium cannot be read.
+    fn last_key(&mut self) -> Result<InstanceKey, StorageError>;
+}
+
+/// Storage that cannot do what it is asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// Made by a newer miniflow.
+    #[error(
+        "the database `{path}` was made by a newer version of miniflow (schema {found}, this version knows up to {known})"
+    )]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// Its schema version.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// Not a database, or damaged.
+    #[error("the database `{path}` is damaged or not a database; it was left untouched")]
+    Corrupt {
+        /// Which file.
+        path: PathBuf,
+        /// What SQLite says.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// The directory or file cannot be used.
+    #[error("cannot use the state directory `{path}`")]
+    Unusable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another process has it.
+    #[error("the state directory `{path}` is in use by another miniflow")]
+    Locked {
+        /// Which.
+        path: PathBuf,
+    },
+    /// An entry that this version cannot read.
+    #[error("the journal of instance {key} has an entry that this version cannot read")]
+    Entry {
+        /// Whose.
+        key: InstanceKey,
+        /// Why.
+        #[source]
+        source: rmp_serde::decode::Error,
+    },
+    /// Any other failure of SQLite.
+    #[error("storage failed")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A failure made by a test.
+    #[error("storage failed: {0}")]
+    Injected(&'static str),
+}

@@ -1,0 +1,134 @@
+//! Rows to values and back.
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
+
+use super::super::{NewInstance, Retention, StorageError, Summary, Trigger};
+use crate::clock::Timestamp;
+use crate::dispatcher::message::InstanceKey;
+use crate::engine::{Bytes, ErrorInfo, InstanceStatus, Stamped};
+use crate::run::Schedule;
+
+/// A moment as SQLite keeps it; the end of time is the largest number it has.
+pub(super) struct Ms(pub(super) Timestamp);
+
+impl ToSql for Ms {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(i64::try_from(self.0.0).unwrap_or(i64::MAX)))
+    }
+}
+
+impl FromSql for Ms {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let ms = value.as_i64()?;
+        u64::try_from(ms).map(|ms| Self(Timestamp(ms))).map_err(|_| FromSqlError::OutOfRange(ms))
+    }
+}
+
+pub(super) fn encode(buffer: &mut Vec<u8>, entries: &[Stamped]) -> Result<(), StorageError> {
+    rmp_serde::encode::write(buffer, entries)
+        .map_err(|error| StorageError::Sqlite(rusqlite::Error::ToSqlConversionFailure(Box::new(error))))
+}
+
+pub(super) fn insert(connection: &Connection, instance: &NewInstance, summary: &Summary) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(INSERT)?;
+    statement.execute(named_params! {
+        ":key": instance.key,
+        ":workflow": instance.workflow,
+        ":id": instance.id,
+        ":status": summary.status.as_str(),
+        ":created_at": Ms(instance.created),
+        ":trigger": instance.trigger.as_str(),
+        ":payload": &instance.payload[..],
+        ":cron": instance.schedule.as_ref().map(|schedule| schedule.cron.as_str()),
+        ":scheduled_time": instance.schedule.as_ref().map(|schedule| Ms(schedule.scheduled_time)),
+        ":retain_success_ms": instance.retention.success_ms,
+        ":retain_error_ms": instance.retention.error_ms,
+    })?;
+    Ok(())
+}
+
+pub(super) fn update(connection: &Connection, key: InstanceKey, summary: &Summary) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(UPDATE)?;
+    statement.execute(named_params! {
+        ":key": key,
+        ":status": summary.status.as_str(),
+        ":wake_at": summary.wake_at.map(Ms),
+        ":ended_at": summary.ended.map(Ms),
+        ":output": summary.output.as_deref(),
+        ":error_name": summary.error.as_ref().map(|error| error.name.as_str()),
+        ":error_message": summary.error.as_ref().map(|error| error.message.as_str()),
+    })?;
+    Ok(())
+}
+
+pub(super) fn load(
+    connection: &Connection,
+    key: InstanceKey,
+) -> Result<Option<(NewInstance, Summary)>, StorageError> {
+    let mut statement = connection.prepare_cached(LOAD)?;
+    let found = statement.query_row(named_params! { ":key": key }, |row| {
+        let cron: Option<String> = row.get("cron")?;
+        let scheduled_time = moment(row, "scheduled_time")?;
+        let instance = NewInstance {
+            key,
+            workflow: row.get("workflow")?,
+            id: row.get("id")?,
+            created: moment(row, "created_at")?.unwrap_or_default(),
+            trigger: match row.get_ref("trigger")?.as_str()? {
+                "cron" => Trigger::Cron,
+                "api" => Trigger::Api,
+                _ => Trigger::Binding,
+            },
+            payload: Bytes::from(row.get::<_, Vec<u8>>("payload")?),
+            schedule: cron.zip(scheduled_time).map(|(cron, scheduled_time)| Schedule { cron, scheduled_time }),
+            retention: Retention {
+                success_ms: row.get("retain_success_ms")?,
+                error_ms: row.get("retain_error_ms")?,
+            },
+        };
+        Ok((instance, summary(row)?))
+    });
+    Ok(found.optional()?)
+}
+
+pub(super) fn summary(row: &Row<'_>) -> rusqlite::Result<Summary> {
+    let error_name: Option<String> = row.get("error_name")?;
+    let error_message: Option<String> = row.get("error_message")?;
+    Ok(Summary {
+        status: InstanceStatus::parse(row.get_ref("status")?.as_str()?),
+        wake_at: moment(row, "wake_at")?,
+        ended: moment(row, "ended_at")?,
+        output: row.get::<_, Option<Vec<u8>>>("output")?.map(Bytes::from),
+        error: error_name.zip(error_message).map(|(name, message)| ErrorInfo { name, message }),
+    })
+}
+
+pub(super) fn journal(
+    connection: &Connection,
+    key: InstanceKey,
+    each: &mut dyn FnMut(Stamped),
+) -> Result<(), StorageError> {
+    let mut statement = connection.prepare_cached(JOURNAL)?;
+    let mut rows = statement.query(named_params! { ":instance": key })?;
+    while let Some(row) = rows.next()? {
+        let bytes = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
+        let entries: Vec<Stamped> =
+            rmp_serde::from_slice(bytes).map_err(|source| StorageError::Entry { key, source })?;
+        entries.into_iter().for_each(&mut *each);
+    }
+    Ok(())
+}
+
+fn moment(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>> {
+    Ok(row.get::<_, Option<Ms>>(column)?.map(|ms| ms.0))
+}
+
+const INSERT: &str = "INSERT INTO instance
+    (key, workflow, id, status, created_at, trigger, payload, cron, scheduled_time, retain_success_ms, retain_error_ms)
+    VALUES (:key, :workflow, :id, :status, :created_at, :trigger, :payload, :cron, :scheduled_time,
+            :retain_success_ms, :retain_error_ms)";
+const UPDATE: &str = "UPDATE instance SET status = :status, wake_at = :wake_at, ended_at = :ended_at, output = :output,
+    error_name = :error_name, error_message = :error_message WHERE key = :key";
+const LOAD: &str = "SELECT * FROM instance WHERE key = :key";
+const JOURNAL: &str = "SELECT entries FROM journal WHERE instance = :instance ORDER BY seq";
