@@ -8,9 +8,9 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 use crate::clock::{Clock, Timestamp};
+use crate::dispatcher::GuestRunner;
 use crate::engine::{Bytes, ErrorInfo};
 use crate::run::{Driven, Run, RunEnd, drive};
-use crate::dispatcher::GuestRunner;
 
 pub use crate::storage::memory::MemoryStorage;
 

@@ -1,8 +1,8 @@
 //! Committing a group, and what follows when that fails.
 
+use super::ApiError;
 use super::core::{After, Core, chain};
 use super::message::{InstanceKey, Reply};
-use super::ApiError;
 use crate::storage::{Storage, Write};
 
 /// How long until instances whose commit failed are tried again, milliseconds on the clock.

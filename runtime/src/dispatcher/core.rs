@@ -228,7 +228,8 @@ impl<S: Storage> Core<S> {
     /// Whether everything has been done for a stop that was asked for.
     fn stopped(&mut self) -> bool {
         let Some((since, _)) = &self.stopping else { return false };
-        let executing = self.residents.values().any(|resident| resident.active.is_some() && resident.instance.is_executing());
+        let executing =
+            self.residents.values().any(|resident| resident.active.is_some() && resident.instance.is_executing());
         if executing && since.elapsed() < GRACE {
             return false;
         }
@@ -268,6 +269,7 @@ impl<S: Storage> Core<S> {
                 let overview = Overview {
                     runs: self.residents.values().filter(|resident| resident.active.is_some()).count(),
                     parked: self.parked,
+                    starting: self.starts.len() + self.unheard,
                     resident: self.residents.len(),
                     timers: self.timers.len(),
                     next_timer: self.timers.first().map(|(at, ..)| *at),

@@ -90,6 +90,8 @@ pub struct Overview {
     pub runs: usize,
     /// Of these, runs that wait for something soon.
     pub parked: usize,
+    /// Runs to be started, and runs that have not said anything yet.
+    pub starting: usize,
     /// Instances in memory.
     pub resident: usize,
     /// Timers armed.
@@ -157,7 +159,8 @@ impl Handle {
     /// `instance.not_found`, `instance.invalid_id`, `workflow.not_found`.
     pub async fn status(&self, workflow: &str, id: &str) -> Result<StatusReport, ApiError> {
         let (workflow, id) = (self.workflow(workflow)?, address(id)?);
-        let found = self.ask(|reply| Message::Status { workflow: Arc::clone(&workflow), id: id.clone(), reply }).await?;
+        let found =
+            self.ask(|reply| Message::Status { workflow: Arc::clone(&workflow), id: id.clone(), reply }).await?;
         match (found, &self.reader) {
             (Some(report), _) => Ok(report),
             (None, None) => Err(ApiError::not_found()),
@@ -178,13 +181,7 @@ impl Handle {
     ///
     /// # Errors
     /// `instance.not_found`, `workflow.invalid_event_type`, `body`, `instance.cannot_send_event`.
-    pub async fn send_event(
-        &self,
-        workflow: &str,
-        id: &str,
-        event_type: &str,
-        payload: Bytes,
-    ) -> Result<(), ApiError> {
+    pub async fn send_event(&self, workflow: &str, id: &str, event_type: &str, payload: Bytes) -> Result<(), ApiError> {
         let (workflow, id) = (self.workflow(workflow)?, address(id)?);
         if !validate::event_type(event_type) {
             return Err(ApiError::new("workflow.invalid_event_type", text::INVALID_EVENT_TYPE));

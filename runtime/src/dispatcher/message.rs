@@ -18,16 +18,55 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, ApiError>>;
 pub(crate) enum Message {
     Run(RunMessage),
     /// The run has come as far as waiting for something; sent once, if it had said nothing before.
-    Heard { run: RunId, key: InstanceKey },
-    Idle { run: RunId, key: InstanceKey, answers_seen: u64 },
-    Trapped { run: RunId, key: InstanceKey, error: ErrorInfo, culprit: Option<(StepKey, u32)>, replaying: bool },
-    Create { workflow: Arc<str>, options: CreateOptions, reply: Reply<String> },
-    CreateBatch { workflow: Arc<str>, options: Vec<CreateOptions>, reply: Reply<Vec<String>> },
-    Get { workflow: Arc<str>, id: String, reply: Reply<()> },
-    Status { workflow: Arc<str>, id: String, reply: Reply<Option<StatusReport>> },
-    SendEvent { workflow: Arc<str>, id: String, event_type: Arc<str>, payload: Bytes, reply: Reply<()> },
-    Overview { reply: oneshot::Sender<super::Overview> },
-    Shutdown { reply: oneshot::Sender<()> },
+    Heard {
+        run: RunId,
+        key: InstanceKey,
+    },
+    Idle {
+        run: RunId,
+        key: InstanceKey,
+        answers_seen: u64,
+    },
+    Trapped {
+        run: RunId,
+        key: InstanceKey,
+        error: ErrorInfo,
+        culprit: Option<(StepKey, u32)>,
+        replaying: bool,
+    },
+    Create {
+        workflow: Arc<str>,
+        options: CreateOptions,
+        reply: Reply<String>,
+    },
+    CreateBatch {
+        workflow: Arc<str>,
+        options: Vec<CreateOptions>,
+        reply: Reply<Vec<String>>,
+    },
+    Get {
+        workflow: Arc<str>,
+        id: String,
+        reply: Reply<()>,
+    },
+    Status {
+        workflow: Arc<str>,
+        id: String,
+        reply: Reply<Option<StatusReport>>,
+    },
+    SendEvent {
+        workflow: Arc<str>,
+        id: String,
+        event_type: Arc<str>,
+        payload: Bytes,
+        reply: Reply<()>,
+    },
+    Overview {
+        reply: oneshot::Sender<super::Overview>,
+    },
+    Shutdown {
+        reply: oneshot::Sender<()>,
+    },
 }
 
 /// What a run says.

@@ -24,8 +24,8 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-pub use message::InstanceKey;
 pub use handle::{ApiError, CreateOptions, Handle, Overview, StatusReport};
+pub use message::InstanceKey;
 
 use crate::clock::{Clock, Timestamp};
 use crate::engine::limits;
@@ -111,8 +111,13 @@ impl Dispatcher {
         let reader = options.reader.map(handle::spawn_reader);
         let names = options.workflows.iter().map(|workflow| Arc::from(workflow.name.as_str())).collect();
         let handle = Handle::new(sender.clone(), reader, names);
-        let (mut core, recovered) =
-            core::Core::recover(options.storage, options.clock, options.runner, options.workflows, (sender, has_reader))?;
+        let (mut core, recovered) = core::Core::recover(
+            options.storage,
+            options.clock,
+            options.runner,
+            options.workflows,
+            (sender, has_reader),
+        )?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()

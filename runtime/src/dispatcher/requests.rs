@@ -23,12 +23,7 @@ impl<S: Storage> Core<S> {
         }
     }
 
-    pub(super) fn create_batch(
-        &mut self,
-        workflow: &Arc<str>,
-        options: Vec<CreateOptions>,
-        reply: Reply<Vec<String>>,
-    ) {
+    pub(super) fn create_batch(&mut self, workflow: &Arc<str>, options: Vec<CreateOptions>, reply: Reply<Vec<String>>) {
         let mut seen = HashSet::new();
         let mut wanted = Vec::with_capacity(options.len());
         for options in options {

@@ -206,7 +206,10 @@ impl<S: Storage> Core<S> {
     }
 
     fn is_active(&self, key: InstanceKey, run: RunId) -> bool {
-        self.residents.get(&key).and_then(|resident| resident.active.as_ref()).is_some_and(|active| active.run.id == run)
+        self.residents
+            .get(&key)
+            .and_then(|resident| resident.active.as_ref())
+            .is_some_and(|active| active.run.id == run)
     }
 }
 
@@ -223,7 +226,9 @@ fn step_of(command: &Command) -> Option<&StepKey> {
 }
 
 fn retry_is_due(instance: &Instance, now: Timestamp) -> bool {
-    let due = |(step, at)| at <= now && matches!(instance.step(step).map(|step| &step.state), Some(StepState::Retrying { .. }));
+    let due = |(step, at)| {
+        at <= now && matches!(instance.step(step).map(|step| &step.state), Some(StepState::Retrying { .. }))
+    };
     instance.deadlines().any(due)
 }
 

@@ -95,8 +95,26 @@ mod tests {
     #[test]
     fn everything_else_is_refused() {
         for text in [
-            "", " ", "5m", "10 foo", "5 Minutes", "1 s", "-5 seconds", " 5 minutes", "5 minutes ", "5 minutes 3 seconds",
-            "1_000", "1,5 days", "0x10", "1e3", "NaN", "inf", ".", "5 ", "1.2.3 days", "999999999999 years",
+            "",
+            " ",
+            "5m",
+            "10 foo",
+            "5 Minutes",
+            "1 s",
+            "-5 seconds",
+            " 5 minutes",
+            "5 minutes ",
+            "5 minutes 3 seconds",
+            "1_000",
+            "1,5 days",
+            "0x10",
+            "1e3",
+            "NaN",
+            "inf",
+            ".",
+            "5 ",
+            "1.2.3 days",
+            "999999999999 years",
         ] {
             assert!(parse(text).is_err(), "{text:?} was accepted");
         }

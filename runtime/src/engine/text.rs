@@ -54,9 +54,8 @@ pub fn invalid_step_config(name: &str) -> ErrorInfo {
 /// More steps than allowed.
 #[must_use]
 pub fn step_limit(limit: u32) -> ErrorInfo {
-    let text = format!(
-        "The limit of {limit} steps has been reached. This limit can be changed in your worker configuration."
-    );
+    let text =
+        format!("The limit of {limit} steps has been reached. This limit can be changed in your worker configuration.");
     ErrorInfo::new(FATAL, text)
 }
 

@@ -44,6 +44,10 @@ struct Body {
 
 impl Drop for Body {
     fn drop(&mut self) {
+        // It stays known as the body that was running.
+        if std::thread::panicking() {
+            return;
+        }
         let mut inner = self.run.lock();
         if let Some(index) = inner.bodies.iter().position(|(key, number)| *number == self.number && *key == self.key) {
             inner.bodies.swap_remove(index);

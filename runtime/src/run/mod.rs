@@ -21,8 +21,8 @@ pub use drive::{Driven, drive};
 use replay::{Ask, Release, Replay, Ticket};
 
 use crate::clock::{Clock, Timestamp};
-use crate::dispatcher::message::{InstanceKey, Message, RunId, RunMessage};
 use crate::dispatcher::WorkflowDefinition;
+use crate::dispatcher::message::{InstanceKey, Message, RunId, RunMessage};
 use crate::engine::duration::DurationSpec;
 use crate::engine::{
     Answer, Bytes, Command, ErrorInfo, Instance, Outcome, ReceivedEvent, StepConfig, StepKey, StepKind, StepOptions,
@@ -391,7 +391,9 @@ impl Run {
         let error = match how {
             RunEnd::Trapped { error } => error,
             RunEnd::Returned if settled => return,
-            RunEnd::Returned => ErrorInfo::new(text::INTERNAL, "The workflow's code ended without handing in an outcome"),
+            RunEnd::Returned => {
+                ErrorInfo::new(text::INTERNAL, "The workflow's code ended without handing in an outcome")
+            }
         };
         let _ = self.engine.send(Message::Trapped { run: self.id, key: self.key, error, culprit, replaying });
     }
@@ -571,7 +573,8 @@ impl Drop for Open {
             inner.waiting.remove(ticket);
             inner.replay.cancel(&self.key, *ticket);
         }
-        if self.begun && !self.over && !self.run.is_closed() {
+        // What a panic drops was not given up by the guest.
+        if self.begun && !self.over && !self.run.is_closed() && !std::thread::panicking() {
             inner.told.push(Command::Abandon { key: self.key.clone() });
         }
     }

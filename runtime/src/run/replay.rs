@@ -82,7 +82,12 @@ impl Replay {
         let steps = instance.steps();
         let mut replay = Self {
             steps: HashMap::with_capacity(steps.len()),
-            order: instance.done_order().iter().filter_map(|no| steps.get(*no as usize)).map(|s| s.key.clone()).collect(),
+            order: instance
+                .done_order()
+                .iter()
+                .filter_map(|no| steps.get(*no as usize))
+                .map(|s| s.key.clone())
+                .collect(),
             unasked: steps.len(),
             left: instance.done_order().len(),
             ..Self::default()

@@ -17,6 +17,7 @@ struct Kept {
     journals: HashMap<InstanceKey, Vec<Stamped>>,
     commits: u64,
     dead_after: Option<u64>,
+    refused: bool,
 }
 
 impl MemoryStorage {
@@ -27,7 +28,16 @@ impl MemoryStorage {
 
     /// Lets commits succeed again.
     pub fn revive(&self) {
-        self.with(|kept| kept.dead_after = None);
+        self.with(|kept| {
+            kept.dead_after = None;
+            kept.refused = false;
+        });
+    }
+
+    /// Whether a commit has been refused.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        self.with(|kept| kept.refused)
     }
 
     /// Groups committed so far.
@@ -54,6 +64,7 @@ impl Storage for MemoryStorage {
     fn commit(&mut self, writes: &[Write]) -> Result<(), StorageError> {
         self.with(|kept| {
             if kept.dead_after.is_some_and(|after| kept.commits >= after) {
+                kept.refused = true;
                 return Err(StorageError::Injected("the test ended the process here"));
             }
             kept.commits += 1;

@@ -83,7 +83,8 @@ impl Storage for SqliteStorage {
 
     fn find(&mut self, workflow: &str, id: &str) -> Result<Option<InstanceKey>, StorageError> {
         let mut statement = self.connection.prepare_cached(FIND)?;
-        let key = statement.query_row(named_params! { ":workflow": workflow, ":id": id }, |row| row.get(0)).optional()?;
+        let key =
+            statement.query_row(named_params! { ":workflow": workflow, ":id": id }, |row| row.get(0)).optional()?;
         Ok(key)
     }
 

@@ -30,7 +30,8 @@ impl Reader {
     /// When the database cannot be read.
     pub fn summary(&mut self, workflow: &str, id: &str) -> Result<Option<Summary>, StorageError> {
         let mut statement = self.connection.prepare_cached(SUMMARY)?;
-        let found = statement.query_row(named_params! { ":workflow": workflow, ":id": id }, rows::summary).optional()?;
+        let found =
+            statement.query_row(named_params! { ":workflow": workflow, ":id": id }, rows::summary).optional()?;
         Ok(found)
     }
 }

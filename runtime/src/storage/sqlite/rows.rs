@@ -62,10 +62,7 @@ pub(super) fn update(connection: &Connection, key: InstanceKey, summary: &Summar
     Ok(())
 }
 
-pub(super) fn load(
-    connection: &Connection,
-    key: InstanceKey,
-) -> Result<Option<(NewInstance, Summary)>, StorageError> {
+pub(super) fn load(connection: &Connection, key: InstanceKey) -> Result<Option<(NewInstance, Summary)>, StorageError> {
     let mut statement = connection.prepare_cached(LOAD)?;
     let found = statement.query_row(named_params! { ":key": key }, |row| {
         let cron: Option<String> = row.get("cron")?;
@@ -82,10 +79,7 @@ pub(super) fn load(
             },
             payload: Bytes::from(row.get::<_, Vec<u8>>("payload")?),
             schedule: cron.zip(scheduled_time).map(|(cron, scheduled_time)| Schedule { cron, scheduled_time }),
-            retention: Retention {
-                success_ms: row.get("retain_success_ms")?,
-                error_ms: row.get("retain_error_ms")?,
-            },
+            retention: Retention { success_ms: row.get("retain_success_ms")?, error_ms: row.get("retain_error_ms")? },
         };
         Ok((instance, summary(row)?))
     });

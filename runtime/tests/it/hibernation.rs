@@ -1,0 +1,193 @@
+//! What waits costs nothing, and wakes.
+
+use miniflow_runtime::{DurationSpec, InstanceStatus, Timestamp};
+
+use crate::world::{START, World, bytes, step, text, with_id};
+
+fn sleeper() -> World {
+    World::new(|run, effects| async move {
+        let (first, second) = (effects.clone(), effects);
+        let before = move |_| {
+            first.add("before");
+            async { Ok(bytes("1")) }
+        };
+        step(&run, "before", before).await?;
+        run.sleep("nap", DurationSpec::Text("3 days".into())).await?;
+        let after = move |_| {
+            second.add("after");
+            async { Ok(bytes("2")) }
+        };
+        step(&run, "after", after).await
+    })
+}
+
+#[tokio::test]
+async fn ten_thousand_sleepers_take_no_memory_and_all_wake() {
+    let mut world = sleeper();
+    let handle = world.start();
+    for batch in 0..100 {
+        let batch = (0..100).map(|n| with_id(&format!("i{}", batch * 100 + n))).collect();
+        handle.create_batch("w", batch).await.unwrap();
+    }
+    let sleeping = world.watch(&handle, |overview| overview.resident == 0 && overview.starting == 0).await;
+    assert_eq!(sleeping.timers, 10_000);
+    assert_eq!(world.effects.of("before"), 10_000);
+    assert_eq!(handle.status("w", "i777").await.unwrap().status, InstanceStatus::Waiting);
+    world.clock.advance_ms(3 * 24 * 3600 * 1000);
+    world.drive(&handle, |overview| overview.resident + overview.starting + overview.timers == 0).await;
+    assert_eq!((world.effects.of("before"), world.effects.of("after")), (10_000, 10_000));
+    let report = handle.status("w", "i9999").await.unwrap();
+    assert_eq!((report.status, text(&report.output.unwrap()).as_str()), (InstanceStatus::Complete, "2"));
+}
+
+#[tokio::test]
+async fn a_sleeping_instance_survives_a_restart_and_wakes_when_it_would_have() {
+    let mut world = sleeper();
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    world.reach(&handle, "one", InstanceStatus::Waiting).await;
+    world.stop().await;
+    world.clock.advance_ms(1000);
+    let handle = world.start();
+    let recovered = world.recovered();
+    let wake = Timestamp(START.0 + 3 * 24 * 3600 * 1000);
+    assert_eq!((recovered.unfinished, recovered.next_wake), (1, Some(wake)));
+    let report = world.drive_to(&handle, "one", InstanceStatus::Complete).await;
+    assert_eq!(text(&report.output.unwrap()), "2");
+    assert_eq!(miniflow_runtime::Clock::now(&world.clock), wake);
+    assert_eq!(world.effects.of("before"), 1);
+}
+
+#[tokio::test]
+async fn a_sleep_that_ended_while_the_process_was_down_is_over_at_the_start() {
+    let mut world = sleeper();
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    world.reach(&handle, "one", InstanceStatus::Waiting).await;
+    world.kill().await;
+    world.clock.advance_ms(4 * 24 * 3600 * 1000);
+    let handle = world.start();
+    world.reach(&handle, "one", InstanceStatus::Complete).await;
+}
+
+#[tokio::test]
+async fn a_short_sleep_keeps_the_guest_in_memory() {
+    let mut world = World::new(|run, effects| async move {
+        effects.add("run");
+        run.sleep("nap", DurationSpec::Ms(1500)).await?;
+        Ok(bytes("1"))
+    });
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    world.reach(&handle, "one", InstanceStatus::Waiting).await;
+    assert_eq!(handle.overview().await.unwrap().parked, 1);
+    world.drive_to(&handle, "one", InstanceStatus::Complete).await;
+    assert_eq!(world.effects.of("run"), 1);
+}
+
+#[tokio::test]
+async fn an_event_wakes_a_hibernated_instance() {
+    let mut world = World::new(|run, effects| async move {
+        effects.add("run");
+        let event = run.wait_for_event("w", "go", None).await?;
+        Ok(event.payload)
+    });
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    world.reach(&handle, "one", InstanceStatus::Waiting).await;
+    world.watch(&handle, |overview| overview.resident == 0).await;
+    handle.send_event("w", "one", "other", bytes("0")).await.unwrap();
+    handle.send_event("w", "one", "go", bytes("42")).await.unwrap();
+    let report = world.reach(&handle, "one", InstanceStatus::Complete).await;
+    assert_eq!(text(&report.output.unwrap()), "42");
+    assert_eq!(world.effects.of("run"), 2);
+}
+
+#[tokio::test]
+async fn an_event_sent_before_the_wait_is_not_lost_by_a_restart() {
+    let mut world = World::new(|run, _| async move {
+        run.sleep("nap", DurationSpec::Text("1 hour".into())).await?;
+        let first = run.wait_for_event("a", "go", None).await?;
+        let second = run.wait_for_event("b", "go", None).await?;
+        Ok(bytes(format!("{}{}", text(&first.payload), text(&second.payload))))
+    });
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    handle.send_event("w", "one", "go", bytes("1")).await.unwrap();
+    handle.send_event("w", "one", "go", bytes("2")).await.unwrap();
+    world.kill().await;
+    let handle = world.start();
+    let report = world.drive_to(&handle, "one", InstanceStatus::Complete).await;
+    assert_eq!(text(&report.output.unwrap()), "12");
+}
+
+#[tokio::test]
+async fn a_wait_times_out_on_the_clock() {
+    let mut world = World::new(|run, _| async move {
+        let error = run.wait_for_event("w", "go", None).await.unwrap_err();
+        Ok(bytes(format!("{error}")))
+    });
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    let report = world.drive_to(&handle, "one", InstanceStatus::Complete).await;
+    assert_eq!(text(&report.output.unwrap()), "WorkflowTimeoutError: Execution timed out after 86400000ms");
+}
+
+#[tokio::test]
+async fn sleep_until_the_past_is_refused_at_first_and_never_on_replay() {
+    let mut world = World::new(|run, _| async move {
+        let error = run.sleep_until("past", Timestamp(START.0 - 1)).await.unwrap_err();
+        run.sleep_until("future", Timestamp(START.0 + 3_600_000)).await?;
+        // Hibernates again, so that the sleep above is replayed long after its moment.
+        run.sleep("more", DurationSpec::Text("2 hours".into())).await?;
+        Ok(bytes(error.message))
+    });
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    let report = world.drive_to(&handle, "one", InstanceStatus::Complete).await;
+    assert_eq!(text(&report.output.unwrap()), "You can't sleep until a time in the past, time-traveler");
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_is_tried_again_and_nothing_is_lost() {
+    let mut world = sleeper();
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    world.reach(&handle, "one", InstanceStatus::Waiting).await;
+    world.watch(&handle, |overview| overview.resident == 0).await;
+    world.storage.die_after(0);
+    let error = handle.create("w", with_id("two")).await.unwrap_err();
+    assert_eq!(error.message, "workflows.api.error.internal_server");
+    let error = handle.send_event("w", "one", "go", bytes("1")).await.unwrap_err();
+    assert_eq!(error.message, "workflows.api.error.internal_server");
+    world.storage.revive();
+    handle.create("w", with_id("two")).await.unwrap();
+    for id in ["one", "two"] {
+        world.drive_to(&handle, id, InstanceStatus::Complete).await;
+    }
+}
+
+#[tokio::test]
+async fn a_graceful_stop_interrupts_bodies_without_counting_them() {
+    let mut world = World::new(|run, effects| async move {
+        step(&run, "a", move |attempt| {
+            let first = effects.add("a") == 1;
+            async move {
+                if first {
+                    std::future::pending::<()>().await;
+                }
+                Ok(bytes(attempt.to_string()))
+            }
+        })
+        .await
+    });
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    while world.effects.of("a") == 0 {
+        tokio::task::yield_now().await;
+    }
+    world.stop().await;
+    let handle = world.start();
+    let report = world.drive_to(&handle, "one", InstanceStatus::Complete).await;
+    assert_eq!(text(&report.output.unwrap()), "1");
+}

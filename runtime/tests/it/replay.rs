@@ -1,0 +1,188 @@
+//! A run that is replayed sees what the first run saw, in the same order.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::{Either, join, select};
+use miniflow_runtime::{DurationSpec, InstanceStatus, Run};
+
+use crate::world::{Effects, World, boom, bytes, step, text, with_id};
+
+/// Long enough to hibernate, so that all before it is replayed.
+async fn hibernate(run: &Arc<Run>) {
+    run.sleep("hibernate", DurationSpec::Text("1 hour".into())).await.unwrap();
+}
+
+async fn output<F, R>(script: F) -> (String, Effects)
+where
+    F: Fn(Arc<Run>, Effects) -> R + Send + Sync + 'static,
+    R: Future<Output = String> + Send + 'static,
+{
+    let script = Arc::new(script);
+    let mut world = World::new(move |run, effects| {
+        let script = Arc::clone(&script);
+        async move { Ok(bytes(script(run, effects).await)) }
+    });
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    let report = world.drive_to(&handle, "one", InstanceStatus::Complete).await;
+    (text(&report.output.unwrap()), world.effects.clone())
+}
+
+#[tokio::test]
+async fn a_race_decided_one_way_replays_that_way() {
+    let (said, effects) = output(|run, effects| async move {
+        let quick = async {
+            run.sleep("short", DurationSpec::Ms(100)).await.unwrap();
+            step(&run, "quick", |_| async { Ok(bytes("quick")) }).await.unwrap()
+        };
+        let slow = async {
+            run.sleep("long", DurationSpec::Ms(200)).await.unwrap();
+            step(&run, "slow", |_| async { Ok(bytes("slow")) }).await.unwrap()
+        };
+        // The slow one is polled first: only the record knows that the other one won.
+        let winner = match select(slow.boxed(), quick.boxed()).await {
+            Either::Left((winner, _)) | Either::Right((winner, _)) => text(&winner),
+        };
+        effects.add(&winner);
+        hibernate(&run).await;
+        winner
+    })
+    .await;
+    assert_eq!(said, "quick");
+    assert_eq!(effects.of("quick"), 2, "both runs saw the same winner");
+    assert_eq!(effects.of("slow"), 0);
+}
+
+#[tokio::test]
+async fn branches_that_share_a_name_keep_their_numbers() {
+    let (said, _) = output(|run, _| async move {
+        let first = async {
+            step(&run, "a", |_| async { Ok(bytes("a")) }).await.unwrap();
+            step(&run, "x", |_| async { Ok(bytes("x of the first branch")) }).await.unwrap()
+        };
+        let second = step(&run, "x", |_| async { Ok(bytes("x of the second branch")) });
+        let (first, second) = join(first, second).await;
+        hibernate(&run).await;
+        format!("{}, {}", text(&first), text(&second.unwrap()))
+    })
+    .await;
+    assert_eq!(said, "x of the first branch, x of the second branch");
+}
+
+#[tokio::test]
+async fn a_step_that_was_dropped_is_no_longer_waited_for() {
+    let mut world = World::new(|run, effects| async move {
+        let body = |_| {
+            effects.add("dropped");
+            async {
+                std::future::pending::<()>().await;
+                Ok(bytes("never"))
+            }
+        };
+        let dropped = step(&run, "dropped", body);
+        let nap = run.sleep("nap", DurationSpec::Ms(50));
+        drop(select(dropped.boxed(), nap.boxed()).await);
+        hibernate(&run).await;
+        Ok(bytes("done"))
+    });
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    while world.effects.of("dropped") == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(handle.status("w", "one").await.unwrap().status, InstanceStatus::Running, "a body is running");
+    world.clock.advance_ms(50);
+    world.reach(&handle, "one", InstanceStatus::Waiting).await;
+    world.drive_to(&handle, "one", InstanceStatus::Complete).await;
+    // Replay hands out the nap before anything new may begin, so the body is not even started again.
+    assert_eq!(world.effects.of("dropped"), 1);
+}
+
+#[tokio::test]
+async fn recorded_steps_do_not_run_again_and_failures_are_recorded_too() {
+    let (said, effects) = output(|run, effects| async move {
+        let failing = |_| {
+            effects.add("fails");
+            async { Err(miniflow_runtime::ErrorInfo::new("NonRetryableError", "no")) }
+        };
+        let error = step(&run, "fails", failing).await.unwrap_err();
+        hibernate(&run).await;
+        let ok = |_| {
+            effects.add("ok");
+            async { Ok(bytes("1")) }
+        };
+        step(&run, "ok", ok).await.unwrap();
+        hibernate(&run).await;
+        error.to_string()
+    })
+    .await;
+    assert_eq!(said, "NonRetryableError: no");
+    assert_eq!((effects.of("fails"), effects.of("ok")), (1, 1));
+}
+
+#[tokio::test]
+async fn a_retry_delay_hibernates_and_goes_on_with_the_next_attempt() {
+    let (said, effects) = output(|run, effects| async move {
+        effects.add("run");
+        let body = |attempt: u32| async move { if attempt < 3 { Err(boom()) } else { Ok(bytes(attempt.to_string())) } };
+        text(&step(&run, "a", body).await.unwrap())
+    })
+    .await;
+    assert_eq!(said, "3");
+    assert_eq!(effects.of("run"), 3, "one run for each attempt: delays of 10 and 20 seconds hibernate");
+}
+
+#[tokio::test]
+async fn code_that_changed_asks_for_what_is_not_recorded_and_goes_on() {
+    let (said, _) = output(|run, effects| async move {
+        if effects.add("run") == 1 {
+            step(&run, "old", |_| async { Ok(bytes("1")) }).await.unwrap();
+        } else {
+            step(&run, "new", |_| async { Ok(bytes("1")) }).await.unwrap();
+        }
+        hibernate(&run).await;
+        step(&run, "both", |_| async { Ok(bytes("both")) }).await.unwrap();
+        run.unasked_steps().join(",")
+    })
+    .await;
+    assert_eq!(said, "old-1");
+}
+
+#[tokio::test]
+async fn replaying_ends_where_the_record_ends() {
+    let (said, _) = output(|run, effects| async move {
+        let mut seen = String::new();
+        let mut note = |run: &Arc<Run>| seen.push(if run.replaying() { 'r' } else { 'l' });
+        note(&run);
+        step(&run, "a", |_| async { Ok(bytes("1")) }).await.unwrap();
+        note(&run);
+        hibernate(&run).await;
+        note(&run);
+        effects.add(&seen);
+        seen
+    })
+    .await;
+    assert_eq!(said, "rrl");
+}
+
+#[tokio::test]
+async fn a_guest_that_panics_outside_of_a_step_fails_the_instance_and_one_in_a_step_the_attempt() {
+    let mut world = World::new(|run, effects| async move {
+        let body = |attempt| {
+            let run = Arc::clone(&run);
+            async move {
+                assert!(attempt > 1, "in a step");
+                Ok(bytes(run.instance_id().to_owned()))
+            }
+        };
+        step(&run, "a", body).await?;
+        effects.add("through");
+        panic!("outside");
+    });
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    let report = world.drive_to(&handle, "one", InstanceStatus::Errored).await;
+    assert_eq!(report.error.unwrap().message, "outside");
+    assert_eq!(world.effects.all().len(), 1);
+}
