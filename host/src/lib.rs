@@ -1,1 +1,3 @@
-//! stub
+//! A local development emulator for Workers compiled to WebAssembly, with durable Workflows.
+
+pub mod config;
