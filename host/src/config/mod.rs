@@ -3,8 +3,8 @@
 //! [`load`] takes the PATH of the command line (a folder, a configuration file, a `Cargo.toml` or a `.wasm` file) and
 //! returns the [`Project`] it means, or every problem found, each with its place in the file.
 //!
-//! Two steps: JSONC and TOML are read into one tree that remembers where everything stands ([`raw`]), and the tree is
-//! checked and turned into types ([`resolved`]). Diagnostics that wrangler also has carry its words.
+//! Two steps: JSONC and TOML are read into one tree that remembers where everything stands (`raw`), and the tree is
+//! checked and turned into types (`resolved`). Diagnostics that wrangler also has carry its words.
 //!
 //! Never reads environment variables, never starts a process, never writes, and never looks into a component.
 

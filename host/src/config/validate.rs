@@ -43,6 +43,9 @@ pub(super) fn settings(document: &Document, root: &Path, problems: &mut Problems
         return Err(problem.with_hint("start with `{ \"name\": \"my-worker\" }`").into());
     };
     check_keys(document, entries, problems);
+    if let Some(flags) = config.get("compatibility_flags") {
+        tracing::debug!(flags = flags.to_json(), "compatibility flags change nothing here");
+    }
     // A name that `vars` has twice is a binding with two values, which is reported as that.
     check_repeated_keys(document, config, Some("vars"), problems);
     let name = name(document, config, problems);

@@ -80,10 +80,9 @@ fn a_path_that_means_nothing_says_what_would() {
     assert_eq!(folder.said_of("missing"), format!("error: `missing` does not exist\n  {HINT}"));
     assert_eq!(folder.said_of("missing.wasm"), format!("error: `missing.wasm` does not exist\n  {HINT}"));
     assert_eq!(folder.said_of("index.ts"), format!("error: `index.ts` cannot be run\n  {HINT}"));
-    assert_eq!(
-        folder.said_of("empty"),
-        format!("error: `empty` has no `wrangler.jsonc` and no `Cargo.toml`\n  {HINT}")
-    );
+    // The hint may also be a project above the folder for temporary files.
+    let said = folder.said_of("empty");
+    assert!(said.starts_with("error: `empty` has no `wrangler.jsonc` and no `Cargo.toml`\n  hint: "), "{said}");
 }
 
 #[test]

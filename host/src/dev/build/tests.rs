@@ -155,14 +155,14 @@ async fn a_build_command_makes_the_component() {
     assert!(matches!(last_built(&project).await, Err(BuildError::Missing { .. })));
     project.build = command("exit 3");
     assert!(matches!(build(&project, &lines).await, Err(BuildError::CommandFailed { .. })));
-    project.build = command("echo made");
+    project.build = command("exit 0");
     assert!(matches!(build(&project, &lines).await, Err(BuildError::Missing { .. })));
     project.build = command("echo made > worker.wasm");
     assert_eq!(build(&project, &lines).await.expect("it is made"), file);
     assert_eq!(last_built(&project).await.expect("it is there"), file);
 
     let lines = lines.0.into_inner().expect("nothing panics with it");
-    assert_eq!(lines, ["running `exit 3`", "running `echo made`", "running `echo made > worker.wasm`"]);
+    assert_eq!(lines, ["running `exit 3`", "running `exit 0`", "running `echo made > worker.wasm`"]);
 }
 
 #[test]
