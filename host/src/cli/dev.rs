@@ -136,7 +136,7 @@ pub(super) async fn run(args: DevArgs, style: Style) -> Result<(), Problems> {
     terminal::stderr(&report::problems(&project.warnings, style));
     let options = args.options(&project);
     // Both come before a build, which may take minutes.
-    let listener = place::listen(options.address).await.map_err(|problem| *problem)?;
+    let listener = place::listen(options.address).await?;
     prepare_state(&options.state, &project)?;
     let component =
         if args.no_build { build::last_built(&project).await? } else { build::build(&project, &ToTerminal).await? };
@@ -149,7 +149,6 @@ fn prepare_state(state: &StateFolder, project: &Project) -> Result<(), Problems>
         StateFolder::Given(folder) => place::state_folder(folder, None),
         StateFolder::None => Ok(()),
     }
-    .map_err(|problem| Problems::from(*problem))
 }
 
 // ---- TEMPORARY END: replaced by the call of the server. -----------------------------------------------------------

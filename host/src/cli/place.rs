@@ -6,17 +6,17 @@ use std::path::Path;
 
 use tokio::net::TcpListener;
 
-use crate::config::Problem;
+use crate::config::{Problem, Problems};
 
 /// Binds `address`.
 ///
 /// # Errors
 ///
 /// When it cannot be had.
-pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener, Box<Problem>> {
+pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener, Problems> {
     TcpListener::bind(address).await.map_err(|error| {
         let (ip, port) = (address.ip(), address.port());
-        Box::new(match error.kind() {
+        let problem = match error.kind() {
             ErrorKind::AddrInUse => Problem::error(format!("port {port} on {ip} is in use"))
                 .with_hint("stop what uses it, or pass another one: `--port 0` takes any that is free"),
             ErrorKind::PermissionDenied => Problem::error(format!("port {port} on {ip} may not be used"))
@@ -25,7 +25,8 @@ pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener, Box<Probl
                 .with_hint("pass `--ip 127.0.0.1`, or `--ip 0.0.0.0` for all addresses"),
             _ => Problem::error(format!("could not listen on {address}: {error}"))
                 .with_hint("pass another address with `--ip` and `--port`"),
-        })
+        };
+        problem.into()
     })
 }
 
@@ -35,9 +36,9 @@ pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener, Box<Probl
 /// # Errors
 ///
 /// When it cannot be made, read or written to.
-pub(super) fn state_folder(folder: &Path, ignored: Option<&Path>) -> Result<(), Box<Problem>> {
+pub(super) fn state_folder(folder: &Path, ignored: Option<&Path>) -> Result<(), Problems> {
     const HINT: &str = "pass another folder with `--persist-to`, or `--ephemeral` to keep nothing";
-    let problem = |what: String| Box::new(Problem::error(what).with_hint(HINT));
+    let problem = |what: String| Problems::from(Problem::error(what).with_hint(HINT));
     let shown = folder.display();
     if folder.exists() && !folder.is_dir() {
         return Err(problem(format!("state cannot be kept in `{shown}`, which is not a folder")));
