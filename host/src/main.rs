@@ -1,1 +1,5 @@
-fn main() {}
+//! The `miniflow` program.
+
+fn main() -> std::process::ExitCode {
+    miniflow::main()
+}

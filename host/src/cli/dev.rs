@@ -1,0 +1,179 @@
+//! `miniflow dev`: serves a Worker.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use clap::builder::FalseyValueParser;
+use clap::{Args, ValueEnum};
+use tokio::net::TcpListener;
+
+use super::place;
+use crate::config::{self, Problem, Problems, Project};
+use crate::dev::build::{self, Progress};
+use crate::report::{self, Style, terminal};
+
+/// The folder of everything we keep in a project.
+const OWN_FOLDER: &str = ".miniflow";
+
+/// Build and serve a Worker, and keep its workflow instances between sessions
+#[derive(Debug, Args)]
+pub(super) struct DevArgs {
+    /// A folder with a `wrangler.jsonc`, `.json` or `.toml`, or with a `Cargo.toml`; one of these files; or a `.wasm` file
+    #[arg(value_name = "PATH", default_value = ".")]
+    path: PathBuf,
+
+    /// The port to listen on; 0 takes any that is free
+    #[arg(long, env = "MINIFLOW_PORT", hide_env_values = true, default_value_t = 8787)]
+    port: u16,
+
+    /// The address to listen on
+    #[arg(long, env = "MINIFLOW_IP", hide_env_values = true, default_value = "localhost", value_parser = parse_ip)]
+    ip: IpAddr,
+
+    /// Where to keep the state [default: .miniflow/state in the folder of the Worker]
+    #[arg(long, env = "MINIFLOW_PERSIST_TO", hide_env_values = true, value_name = "FOLDER")]
+    persist_to: Option<PathBuf>,
+
+    /// Keep nothing when the server stops, whatever `--persist-to` says
+    #[arg(long, env = "MINIFLOW_EPHEMERAL", hide_env_values = true, value_parser = FalseyValueParser::new())]
+    ephemeral: bool,
+
+    /// What a commit survives: a crash of this program (`normal`), or a power failure too (`full`, slower)
+    #[arg(long, env = "MINIFLOW_DURABILITY", hide_env_values = true, value_enum, default_value_t = Durability::Normal)]
+    durability: Durability,
+
+    /// Serve what the last build left instead of building
+    #[arg(long, env = "MINIFLOW_NO_BUILD", hide_env_values = true, value_parser = FalseyValueParser::new())]
+    no_build: bool,
+
+    /// What to print of what happens
+    #[arg(long, env = "MINIFLOW_LOG_LEVEL", hide_env_values = true, value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL")]
+    log_level: LogLevel,
+}
+
+/// What a commit survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Durability {
+    /// A crash of the program.
+    #[value(help = None)]
+    Normal,
+    /// A power failure as well.
+    #[value(help = None)]
+    Full,
+}
+
+/// What is printed of what happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum LogLevel {
+    #[value(help = None)]
+    None,
+    #[value(help = None)]
+    Error,
+    #[value(help = None)]
+    Warn,
+    /// wrangler also calls it `log`.
+    #[value(help = None, alias = "log")]
+    Info,
+    #[value(help = None)]
+    Debug,
+}
+
+/// How to serve a project: what the flags of `miniflow dev` come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DevOptions {
+    /// Port 0 is any that is free.
+    pub address: SocketAddr,
+    pub state: StateFolder,
+    pub durability: Durability,
+    pub log_level: LogLevel,
+}
+
+/// Where the state is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StateFolder {
+    /// In the project's own folder, under `.miniflow`. Absolute.
+    OfProject(PathBuf),
+    /// Where the developer wants it.
+    Given(PathBuf),
+    /// Nowhere: it is gone when the server stops.
+    None,
+}
+
+impl StateFolder {
+    /// Returns the folder, if there is one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::OfProject(folder) | Self::Given(folder) => Some(folder),
+            Self::None => None,
+        }
+    }
+}
+
+impl DevArgs {
+    pub(super) fn options(&self, project: &Project) -> DevOptions {
+        let state = match &self.persist_to {
+            _ if self.ephemeral => StateFolder::None,
+            Some(folder) => StateFolder::Given(folder.clone()),
+            None => StateFolder::OfProject(project.root.join(OWN_FOLDER).join("state")),
+        };
+        DevOptions {
+            address: SocketAddr::new(self.ip, self.port),
+            state,
+            durability: self.durability,
+            log_level: self.log_level,
+        }
+    }
+}
+
+/// Runs `miniflow dev` until it is stopped.
+///
+/// # Errors
+///
+/// When the Worker cannot be served.
+pub(super) async fn run(args: DevArgs, style: Style) -> Result<(), Problems> {
+    let project = config::load(&args.path)?;
+    terminal::stderr(&report::problems(&project.warnings, style));
+    let options = args.options(&project);
+    // Both come before a build, which may take minutes.
+    let listener = place::listen(options.address).await?;
+    prepare_state(&options.state, &project)?;
+    let component =
+        if args.no_build { build::last_built(&project).await? } else { build::build(&project, &ToTerminal).await? };
+    serve(project, options, listener, &component).await
+}
+
+fn prepare_state(state: &StateFolder, project: &Project) -> Result<(), Problems> {
+    match state {
+        StateFolder::OfProject(folder) => place::state_folder(folder, Some(&project.root.join(OWN_FOLDER))),
+        StateFolder::Given(folder) => place::state_folder(folder, None),
+        StateFolder::None => Ok(()),
+    }
+}
+
+// ---- TEMPORARY END: replaced by the call of the server. -----------------------------------------------------------
+async fn serve(
+    _project: Project,
+    _options: DevOptions,
+    _listener: TcpListener,
+    component: &Path,
+) -> Result<(), Problems> {
+    Err(Problem::error(format!("`{}` cannot be served by this version", component.display())).into())
+}
+// --------------------------------------------------------------------------------------------------------------------
+
+/// Shows what a build does.
+struct ToTerminal;
+
+impl Progress for ToTerminal {
+    fn line(&self, line: &str) {
+        terminal::stderr(&format!("{line}\n"));
+    }
+}
+
+fn parse_ip(text: &str) -> Result<IpAddr, String> {
+    if text == "localhost" {
+        return Ok(Ipv4Addr::LOCALHOST.into());
+    }
+    text.parse().map_err(|_| "not an IP address, such as 127.0.0.1".to_owned())
+}

@@ -1,0 +1,75 @@
+//! The command line: reads arguments and the environment, runs a command, and says how it went.
+//!
+//! Only here are environment variables read (each flag has one, `MINIFLOW_` and its name), and only here and in
+//! `report` is anything printed. The exit code is 0, 1 if the command failed, 2 if the arguments make no sense.
+
+mod dev;
+mod place;
+#[cfg(test)]
+mod tests;
+mod version;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use self::dev::{DevOptions, Durability, LogLevel, StateFolder};
+use crate::config::{Problem, Problems};
+use crate::report::{self, Style, terminal};
+
+const EXAMPLES: &str = "\
+Examples:
+  miniflow dev                           serve the Worker of this folder
+  miniflow dev my-worker --port 0        serve another one, on any free port
+  miniflow dev worker.wasm --ephemeral   serve a built component, keep nothing";
+
+/// Run Workers compiled to WebAssembly on your machine, with durable Workflows
+#[derive(Debug, Parser)]
+#[command(name = "miniflow", version = version::VERSION, after_help = EXAMPLES, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Dev(dev::DevArgs),
+}
+
+/// Runs the program: parses its arguments, runs the command, and returns the exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // `--help` and `--version` are errors to clap, and go to standard output.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let style = style();
+    match run(cli, style) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problems) => {
+            terminal::stderr(&report::problems(&problems, style));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli, style: Style) -> Result<(), Problems> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Problem::error(format!("could not start threads: {error}")))?;
+    match cli.command {
+        Command::Dev(args) => runtime.block_on(dev::run(args, style)),
+    }
+}
+
+fn style() -> Style {
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let is_dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+    Style::of(std::io::stderr().is_terminal() && !is_dumb, no_color)
+}

@@ -1,0 +1,143 @@
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+
+use clap::{CommandFactory, Parser};
+
+use super::dev::{DevArgs, DevOptions, Durability, LogLevel, StateFolder};
+use super::{Cli, Command, place};
+use crate::config::{Problems, Project, Source};
+
+fn parse(arguments: &str) -> DevArgs {
+    let arguments = ["miniflow"].into_iter().chain(arguments.split_whitespace());
+    let Command::Dev(args) = Cli::try_parse_from(arguments).expect("the arguments are right").command;
+    args
+}
+
+fn options(arguments: &str) -> DevOptions {
+    let project = Project {
+        name: "w".to_owned(),
+        root: Path::new("/w").to_owned(),
+        config: None,
+        source: Source::Wasm("/w/w.wasm".into()),
+        build: None,
+        vars: Default::default(),
+        workflows: None,
+        unsupported: Vec::new(),
+        warnings: Problems::default(),
+    };
+    parse(arguments).options(&project)
+}
+
+#[test]
+fn the_arguments_are_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_flag_has_a_variable() {
+    let command = Cli::command();
+    let dev = command.find_subcommand("dev").expect("there is one");
+    for argument in dev.get_arguments().filter(|argument| !argument.is_positional()) {
+        let long = argument.get_long().expect("flags are long");
+        let variable = format!("MINIFLOW_{}", long.replace('-', "_").to_uppercase());
+        assert_eq!(argument.get_env(), Some(variable.as_ref()), "--{long}");
+    }
+}
+
+#[test]
+fn without_flags_there_are_defaults() {
+    assert_eq!(
+        options("dev"),
+        DevOptions {
+            address: (Ipv4Addr::LOCALHOST, 8787).into(),
+            state: StateFolder::OfProject(Path::new("/w").join(".miniflow").join("state")),
+            durability: Durability::Normal,
+            log_level: LogLevel::Info,
+        }
+    );
+}
+
+#[test]
+fn flags_are_taken() {
+    assert_eq!(
+        options("dev x --port 0 --ip ::1 --persist-to s --durability full --log-level log --no-build"),
+        DevOptions {
+            address: "[::1]:0".parse().expect("an address"),
+            state: StateFolder::Given(PathBuf::from("s")),
+            durability: Durability::Full,
+            log_level: LogLevel::Info,
+        }
+    );
+    assert_eq!(options("dev --ephemeral --persist-to s").state, StateFolder::None);
+    for (name, level) in [("none", LogLevel::None), ("error", LogLevel::Error), ("debug", LogLevel::Debug)] {
+        assert_eq!(options(&format!("dev --log-level {name}")).log_level, level);
+    }
+}
+
+#[test]
+fn arguments_that_make_no_sense_are_refused() {
+    for (arguments, expected) in [
+        ("", "Usage: miniflow <COMMAND>"),
+        ("devv", "'dev'"),
+        ("dev --port 65536", "65536 is not in 0..=65535"),
+        ("dev --ip here", "not an IP address, such as 127.0.0.1"),
+        ("dev --durability some", "[possible values: normal, full]"),
+        ("dev --log-level loud", "[possible values: none, error, warn, info, debug]"),
+        ("dev --prot 1", "'--port'"),
+    ] {
+        let error = Cli::try_parse_from(["miniflow"].into_iter().chain(arguments.split_whitespace()));
+        let error = error.expect_err("it makes no sense").to_string();
+        assert!(error.contains(expected), "{arguments}: {error}");
+    }
+}
+
+#[test]
+fn the_version_names_the_engine_and_the_interface() {
+    let shown = Cli::try_parse_from(["miniflow", "--version"]).expect_err("it is not a command").to_string();
+    assert!(shown.starts_with(concat!("miniflow ", env!("CARGO_PKG_VERSION"), "\nengine: wasmtime ")), "{shown}");
+    assert!(shown.contains("\nWIT: miniflow:worker@"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
+    let address = taken.local_addr().expect("it is bound");
+    let problem = place::listen(address).await.expect_err("it is taken");
+    assert_eq!(
+        problem.to_string(),
+        format!(
+            "error: port {} on 127.0.0.1 is in use\n  \
+             hint: stop what uses it, or pass another one: `--port 0` takes any that is free",
+            address.port()
+        )
+    );
+    drop(taken);
+    place::listen(address).await.expect("it is free again");
+}
+
+#[test]
+fn the_state_folder_is_made_and_kept_from_git() {
+    let root = tempfile::TempDir::new().expect("a temporary folder");
+    let own = root.path().join(".miniflow");
+    let state = own.join("state");
+    for _ in 0..2 {
+        place::state_folder(&state, Some(&own)).expect("it can be made");
+    }
+    assert!(state.is_dir());
+    assert_eq!(std::fs::read_to_string(own.join(".gitignore")).expect("it was written"), "*\n");
+}
+
+#[test]
+fn a_state_folder_that_cannot_be_used_is_named() {
+    let root = tempfile::TempDir::new().expect("a temporary folder");
+    let file = root.path().join("file");
+    std::fs::write(&file, "").expect("a file is written");
+    let hint = "\n  hint: pass another folder with `--persist-to`, or `--ephemeral` to keep nothing";
+    let said = |folder: &Path| place::state_folder(folder, None).expect_err("it cannot be used").to_string();
+    assert_eq!(
+        said(&file),
+        format!("error: state cannot be kept in `{}`, which is not a folder{hint}", file.display())
+    );
+    let below = said(&file.join("below"));
+    assert!(below.starts_with("error: state cannot be kept in `") && below.ends_with(hint), "{below}");
+}

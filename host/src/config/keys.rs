@@ -1,0 +1,115 @@
+//! The top-level keys of a configuration, and what becomes of each.
+
+/// What becomes of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// It is read.
+    Read,
+    /// It is right where it is, and changes nothing in a local run: deployment, bundling of JavaScript.
+    NoEffect,
+    /// It would change something, and this version does not run it yet.
+    NotRun,
+}
+
+/// Returns what becomes of the top-level key `key`; nothing if wrangler does not know it either.
+pub(super) fn usage(key: &str) -> Option<Use> {
+    KEYS.iter().find(|(known, _)| *known == key).map(|(_, usage)| *usage)
+}
+
+/// Returns every known key.
+pub(super) fn known() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().map(|(key, _)| *key)
+}
+
+const KEYS: &[(&str, Use)] = &[
+    ("build", Use::Read),
+    ("main", Use::Read),
+    ("name", Use::Read),
+    ("vars", Use::Read),
+    ("workflows", Use::Read),
+    ("$schema", Use::NoEffect),
+    ("access", Use::NoEffect),
+    ("account_id", Use::NoEffect),
+    ("addresses", Use::NoEffect),
+    ("alias", Use::NoEffect),
+    ("base_dir", Use::NoEffect),
+    ("cache", Use::NoEffect),
+    ("compatibility_date", Use::NoEffect),
+    ("compatibility_flags", Use::NoEffect),
+    ("compliance_region", Use::NoEffect),
+    ("define", Use::NoEffect),
+    ("dependencies_instrumentation", Use::NoEffect),
+    ("find_additional_modules", Use::NoEffect),
+    ("first_party_worker", Use::NoEffect),
+    ("jsx_factory", Use::NoEffect),
+    ("jsx_fragment", Use::NoEffect),
+    ("keep_names", Use::NoEffect),
+    ("keep_vars", Use::NoEffect),
+    ("limits", Use::NoEffect),
+    ("logpush", Use::NoEffect),
+    ("migrations", Use::NoEffect),
+    ("minify", Use::NoEffect),
+    ("no_bundle", Use::NoEffect),
+    ("observability", Use::NoEffect),
+    ("placement", Use::NoEffect),
+    ("preserve_file_names", Use::NoEffect),
+    ("preview_urls", Use::NoEffect),
+    ("previews", Use::NoEffect),
+    ("python_modules", Use::NoEffect),
+    ("route", Use::NoEffect),
+    ("routes", Use::NoEffect),
+    ("rules", Use::NoEffect),
+    ("send_metrics", Use::NoEffect),
+    ("streaming_tail_consumers", Use::NoEffect),
+    ("tail_consumers", Use::NoEffect),
+    ("tsconfig", Use::NoEffect),
+    ("upload_source_maps", Use::NoEffect),
+    ("workers_dev", Use::NoEffect),
+    ("agent_memory", Use::NotRun),
+    ("ai", Use::NotRun),
+    ("ai_search", Use::NotRun),
+    ("ai_search_namespaces", Use::NotRun),
+    ("analytics_engine_datasets", Use::NotRun),
+    ("artifacts", Use::NotRun),
+    ("assets", Use::NotRun),
+    ("browser", Use::NotRun),
+    ("cloudchamber", Use::NotRun),
+    ("connect", Use::NotRun),
+    ("containers", Use::NotRun),
+    ("d1_databases", Use::NotRun),
+    ("data_blobs", Use::NotRun),
+    ("dev", Use::NotRun),
+    ("dispatch_namespaces", Use::NotRun),
+    ("durable_objects", Use::NotRun),
+    ("env", Use::NotRun),
+    ("exports", Use::NotRun),
+    ("flagship", Use::NotRun),
+    ("hyperdrive", Use::NotRun),
+    ("images", Use::NotRun),
+    ("kv_namespaces", Use::NotRun),
+    ("logfwdr", Use::NotRun),
+    ("media", Use::NotRun),
+    ("mtls_certificates", Use::NotRun),
+    ("pages_build_output_dir", Use::NotRun),
+    ("pipelines", Use::NotRun),
+    ("queues", Use::NotRun),
+    ("r2_buckets", Use::NotRun),
+    ("ratelimits", Use::NotRun),
+    ("secrets", Use::NotRun),
+    ("secrets_store_secrets", Use::NotRun),
+    ("send_email", Use::NotRun),
+    ("services", Use::NotRun),
+    ("site", Use::NotRun),
+    ("stream", Use::NotRun),
+    ("text_blobs", Use::NotRun),
+    ("triggers", Use::NotRun),
+    ("unsafe", Use::NotRun),
+    ("unsafe_hello_world", Use::NotRun),
+    ("vectorize", Use::NotRun),
+    ("version_metadata", Use::NotRun),
+    ("vpc_networks", Use::NotRun),
+    ("vpc_services", Use::NotRun),
+    ("wasm_modules", Use::NotRun),
+    ("websearch", Use::NotRun),
+    ("worker_loaders", Use::NotRun),
+];

@@ -1,0 +1,35 @@
+//! What to run, and with what: reads the configuration of a Worker.
+//!
+//! [`load`] takes the PATH of the command line (a folder, a configuration file, a `Cargo.toml` or a `.wasm` file) and
+//! returns the [`Project`] it means, or every problem found, each with its place in the file.
+//!
+//! Two steps: JSONC and TOML are read into one tree that remembers where everything stands (`raw`), and the tree is
+//! checked and turned into types (`resolved`). Diagnostics that wrangler also has carry its words.
+//!
+//! Never reads environment variables, never starts a process, never writes, and never looks into a component.
+
+mod problem;
+
+mod jsonc;
+mod raw;
+mod toml;
+
+mod nearest;
+
+mod keys;
+mod manifest;
+mod source;
+mod validate;
+mod workflows;
+
+mod classes;
+mod load;
+mod resolved;
+
+pub use classes::BoundClasses;
+pub use load::load;
+pub use problem::{Part, Place, Position, Problem, Problems, Severity};
+pub use resolved::{BuildCommand, Project, Source, Var, WorkflowEntry};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+//! What is taken from a configuration that is right.
+
+use std::num::NonZeroU32;
+
+use super::{json, loaded, toml};
+use crate::config::{Place, Position, Var, WorkflowEntry};
+
+const JSON: &str = r#"{
+  "$schema": "node_modules/wrangler/config-schema.json",
+  "name": "orders",
+  "compatibility_date": "2026-01-01",
+  "compatibility_flags": ["nodejs_compat"],
+  "vars": { "GREETING": "hello", "RETRIES": 3, "LIST": { "b": [1, 2], "a": null } },
+  "workflows": [
+    {
+      "name": "order-saga", "binding": "ORDERS", "class_name": "OrderSaga",
+      "limits": { "steps": 100 }, "concurrency": { "limit": 2 }, "schedules": ["0 9 * * *", "0 10 * * *"],
+    },
+    { "name": "report", "binding": "REPORT", "class_name": "Report", "script_name": "orders", "schedules": "0 0 1 * *" },
+  ],
+}"#;
+
+const TOML: &str = r#"
+"$schema" = "node_modules/wrangler/config-schema.json"
+name = "orders"
+compatibility_date = "2026-01-01"
+compatibility_flags = ["nodejs_compat"]
+
+[vars]
+GREETING = "hello"
+RETRIES = 3
+LIST = { b = [1, 0x2], a = "" }
+
+[[workflows]]
+name = "order-saga"
+binding = "ORDERS"
+class_name = "OrderSaga"
+schedules = ["0 9 * * *", "0 10 * * *"]
+[workflows.limits]
+steps = 1_00
+[workflows.concurrency]
+limit = 2
+
+[[workflows]]
+name = "report"
+binding = "REPORT"
+class_name = "Report"
+script_name = "orders"
+schedules = "0 0 1 * *"
+"#;
+
+fn workflow(name: &str, binding: &str, class_name: &str, schedules: &[&str]) -> WorkflowEntry {
+    WorkflowEntry {
+        name: name.to_owned(),
+        binding: binding.to_owned(),
+        class_name: class_name.to_owned(),
+        script_name: None,
+        step_limit: None,
+        concurrency_limit: None,
+        schedules: schedules.iter().map(|text| (*text).to_owned()).collect(),
+        class_place: None,
+    }
+}
+
+#[test]
+fn both_languages_mean_the_same() {
+    for (folder, list) in [(json(JSON), r#"{"b":[1,2],"a":null}"#), (toml(TOML), r#"{"b":[1,2],"a":""}"#)] {
+        let project = loaded(&folder);
+        assert_eq!(project.name, "orders");
+        assert_eq!(
+            project.vars.into_iter().collect::<Vec<_>>(),
+            [
+                ("GREETING".to_owned(), Var::Text("hello".to_owned())),
+                ("LIST".to_owned(), Var::Json(list.to_owned())),
+                ("RETRIES".to_owned(), Var::Json("3".to_owned())),
+            ]
+        );
+        let mut workflows = project.workflows.expect("there is a configuration");
+        for workflow in &mut workflows {
+            assert!(workflow.class_place.take().is_some());
+        }
+        assert_eq!(
+            workflows,
+            [
+                WorkflowEntry {
+                    step_limit: NonZeroU32::new(100),
+                    concurrency_limit: NonZeroU32::new(2),
+                    ..workflow("order-saga", "ORDERS", "OrderSaga", &["0 9 * * *", "0 10 * * *"])
+                },
+                workflow("report", "REPORT", "Report", &["0 0 1 * *"]),
+            ]
+        );
+        assert_eq!(project.unsupported, ["workflows[].schedules"]);
+        assert!(project.warnings.is_empty(), "{}", project.warnings);
+    }
+}
+
+#[test]
+fn a_class_name_remembers_where_it_is() {
+    let folder = json(JSON);
+    let workflows = loaded(&folder).workflows.expect("there is a configuration");
+    let place = Place { file: folder.path().join("wrangler.jsonc"), position: Some(Position { line: 9, column: 64 }) };
+    assert_eq!(workflows[0].class_place, Some(place));
+}
+
+#[test]
+fn the_name_is_the_packages_when_the_configuration_has_none() {
+    for text in ["{}", "", "{ \"name\": \"\" }"] {
+        assert_eq!(loaded(&json(text)).name, "of-the-package", "{text}");
+    }
+}
+
+#[test]
+fn what_is_not_run_yet_is_named_once() {
+    let folder = json(
+        r#"{
+          "kv_namespaces": [{ "binding": "A" }, { "binding": "B" }],
+          "triggers": { "crons": ["* * * * *"], "events": [] },
+          "r2_buckets": [],
+          "durable_objects": { "bindings": [] },
+          "assets": { "directory": "public" },
+          "routes": ["example.com"],
+          "env": { "staging": {} },
+        }"#,
+    );
+    let project = loaded(&folder);
+    assert_eq!(project.unsupported, ["kv_namespaces", "triggers.crons", "durable_objects", "assets", "env"]);
+    assert!(project.warnings.is_empty(), "{}", project.warnings);
+}
+
+#[test]
+fn a_limit_beyond_all_limits_stays_one() {
+    let folder = json(
+        r#"{ "workflows": [{ "name": "n", "binding": "B", "class_name": "C", "concurrency": { "limit": 1e300 } }] }"#,
+    );
+    let workflows = loaded(&folder).workflows.expect("there is a configuration");
+    assert_eq!(workflows[0].concurrency_limit, Some(NonZeroU32::MAX));
+}

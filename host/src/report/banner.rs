@@ -1,0 +1,138 @@
+//! What a server says when it is ready.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::style::Style;
+use crate::config::{Project, Var, WorkflowEntry};
+
+/// The longest value of a variable that is shown, in characters.
+const VALUE_LENGTH_MAX: usize = 40;
+
+/// What is served, and what was found when it started.
+#[derive(Debug)]
+pub struct Banner<'a> {
+    pub project: &'a Project,
+    /// The workflows that are served: see [`Project::bind_classes`].
+    pub workflows: &'a [WorkflowEntry],
+    pub url: &'a str,
+    pub state: StateKept<'a>,
+    /// How many instances of an earlier session go on.
+    pub resumed: usize,
+    /// How long it is until the next of them wakes.
+    pub next_wake: Option<Duration>,
+}
+
+/// Where instances are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StateKept<'a> {
+    Folder(&'a Path),
+    /// Nowhere: they are gone when the server stops.
+    InMemory,
+}
+
+impl Banner<'_> {
+    /// Returns the text, with the address as its last line.
+    #[must_use]
+    pub fn render(&self, style: Style) -> String {
+        let mut text = format!("{} {}\n\n", style.bold("miniflow"), style.bold(&self.project.name));
+        for (label, lines) in self.sections() {
+            for (index, line) in lines.iter().enumerate() {
+                let label = if index == 0 { label } else { "" };
+                text.push_str(&format!("  {} {line}\n", style.dim(&format!("{label:<10}"))));
+            }
+        }
+        text.push_str(&format!("\n  ready on {}\n", style.link(self.url)));
+        text
+    }
+
+    fn sections(&self) -> Vec<(&'static str, Vec<String>)> {
+        let mut sections = vec![
+            ("bindings", or_none(table(&self.bindings()))),
+            ("workflows", or_none(table(&self.classes()))),
+            ("state", vec![self.state_line()]),
+            ("instances", vec![self.instances_line()]),
+        ];
+        if !self.project.unsupported.is_empty() {
+            let names = self.project.unsupported.join(", ");
+            sections.push(("not run", vec![format!("{names}: this version does not run them yet")]));
+        }
+        sections
+    }
+
+    fn bindings(&self) -> Vec<[String; 3]> {
+        let variables = self.project.vars.iter().map(|(name, var)| {
+            let value = match var {
+                Var::Text(text) => shortened(&format!("{text:?}")),
+                Var::Json(json) => shortened(json),
+            };
+            [name.clone(), "variable".to_owned(), value]
+        });
+        let workflows = self
+            .workflows
+            .iter()
+            .map(|workflow| [workflow.binding.clone(), "workflow".to_owned(), workflow.name.clone()]);
+        let mut bindings: Vec<[String; 3]> = variables.chain(workflows).collect();
+        bindings.sort();
+        bindings
+    }
+
+    fn classes(&self) -> Vec<[String; 2]> {
+        let class = |workflow: &WorkflowEntry| match &workflow.script_name {
+            Some(script) => format!("{} of Worker `{script}`, which is not run here", workflow.class_name),
+            None => workflow.class_name.clone(),
+        };
+        self.workflows.iter().map(|workflow| [workflow.name.clone(), class(workflow)]).collect()
+    }
+
+    fn state_line(&self) -> String {
+        match self.state {
+            StateKept::Folder(folder) => folder.display().to_string(),
+            StateKept::InMemory => "in memory, gone when the server stops".to_owned(),
+        }
+    }
+
+    fn instances_line(&self) -> String {
+        let picked_up = match self.resumed {
+            0 => "none to pick up again".to_owned(),
+            1 => "1 picked up again".to_owned(),
+            count => format!("{count} picked up again"),
+        };
+        match self.next_wake {
+            Some(wait) => format!("{picked_up}, the next wakes {}", in_words(wait)),
+            None => picked_up,
+        }
+    }
+}
+
+fn or_none(lines: Vec<String>) -> Vec<String> {
+    if lines.is_empty() { vec!["none".to_owned()] } else { lines }
+}
+
+/// Returns the rows with all columns but the last one as wide as their widest cell.
+fn table<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
+    let widths: [usize; N] =
+        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
+    let padded = |row: &[String; N]| -> String {
+        row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}  ")).collect()
+    };
+    rows.iter().map(|row| padded(row).trim_end().to_owned()).collect()
+}
+
+fn shortened(text: &str) -> String {
+    if text.chars().count() <= VALUE_LENGTH_MAX {
+        return text.to_owned();
+    }
+    let start: String = text.chars().take(VALUE_LENGTH_MAX - 1).collect();
+    format!("{start}…")
+}
+
+/// Returns `wait` with its two largest units, such as `in 3d 4h`.
+fn in_words(wait: Duration) -> String {
+    let seconds = wait.as_secs();
+    let units = [("d", seconds / 86_400), ("h", seconds / 3_600 % 24), ("m", seconds / 60 % 60), ("s", seconds % 60)];
+    let Some(first) = units.iter().position(|(_, count)| *count > 0) else { return "now".to_owned() };
+    let shown = units[first..].iter().take(2).filter(|(_, count)| *count > 0);
+    let shown: Vec<String> = shown.map(|(unit, count)| format!("{count}{unit}")).collect();
+    format!("in {}", shown.join(" "))
+}

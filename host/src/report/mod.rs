@@ -1,0 +1,20 @@
+//! Text for people: what they read on the terminal.
+//!
+//! Everything here is a pure function to a `String`, except [`terminal`], which is the only place that writes: to
+//! standard error, since nothing of it is data. All of it can be read without colour.
+//!
+//! Never decides anything: no exit codes, no environment variables.
+
+mod style;
+
+mod banner;
+mod problems;
+
+pub mod terminal;
+
+pub use banner::{Banner, StateKept};
+pub use problems::problems;
+pub use style::Style;
+
+#[cfg(test)]
+mod tests;

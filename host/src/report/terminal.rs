@@ -1,0 +1,11 @@
+//! Writes to the terminal.
+//!
+//! Whether anybody reads it is not our problem: a closed pipe is not an error.
+
+use std::io::Write;
+
+/// Writes `text` to standard error: everything that is not data.
+pub fn stderr(text: &str) {
+    let mut stderr = std::io::stderr().lock();
+    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+}
