@@ -25,5 +25,5 @@ pub fn event(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// The struct's name is the `class_name` of the configuration.
 #[proc_macro_attribute]
 pub fn workflow(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    workflow::expand(arguments.into(), item.into()).unwrap_or_else(|error| error.into_compile_error()).into()
+    workflow::expand(&arguments.into(), item.into()).unwrap_or_else(|error| error.into_compile_error()).into()
 }

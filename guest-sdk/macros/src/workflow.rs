@@ -16,7 +16,7 @@ use syn::{Error, Item, ItemStruct, Result, parse2};
 /// crates of one component, which would export it twice.
 static EXPORTED: AtomicBool = AtomicBool::new(false);
 
-pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
+pub(crate) fn expand(arguments: &TokenStream, item: TokenStream) -> Result<TokenStream> {
     if !arguments.is_empty() {
         return Err(Error::new(arguments.span(), "`#[workflow]` takes no arguments"));
     }

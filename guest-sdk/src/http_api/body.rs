@@ -97,7 +97,6 @@ impl Body {
     }
 
     /// Returns the content chunk by chunk.
-    #[must_use]
     pub fn into_stream(self) -> ByteStream {
         ByteStream(match self.0 {
             Inner::Incoming(incoming) => Source::Untouched(incoming),
@@ -159,10 +158,12 @@ impl From<ByteStream> for Body {
 #[must_use = "a stream is read only when polled"]
 pub struct ByteStream(Source);
 
+type Read = Result<Option<(Vec<u8>, Opened)>>;
+
 enum Source {
     /// Nothing was read yet, so the host's stream can still be handed back whole.
     Untouched(Incoming),
-    Waiting(LocalBoxFuture<'static, Result<Option<(Vec<u8>, Opened)>>>),
+    Waiting(LocalBoxFuture<'static, Read>),
     Chunks(LocalBoxStream<'static, Result<Vec<u8>>>),
     Done,
 }

@@ -260,10 +260,10 @@ impl RequestInit {
 }
 
 /// Copies the parts.
-impl TryFrom<&RequestInit> for RequestInit {
+impl TryFrom<&Self> for RequestInit {
     type Error = Error;
 
-    fn try_from(init: &RequestInit) -> Result<Self> {
+    fn try_from(init: &Self) -> Result<Self> {
         Ok(Self {
             body: init.body.as_ref().map(Body::copy).transpose()?,
             headers: init.headers.clone(),
@@ -274,10 +274,10 @@ impl TryFrom<&RequestInit> for RequestInit {
 }
 
 /// As the builder methods return it.
-impl TryFrom<&mut RequestInit> for RequestInit {
+impl TryFrom<&mut Self> for RequestInit {
     type Error = Error;
 
-    fn try_from(init: &mut RequestInit) -> Result<Self> {
+    fn try_from(init: &mut Self) -> Result<Self> {
         Self::try_from(&*init)
     }
 }

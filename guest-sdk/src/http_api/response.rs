@@ -103,7 +103,6 @@ impl Response {
     /// # Errors
     ///
     /// When `url` is not allowed in a header.
-    #[expect(clippy::needless_pass_by_value, reason = "the signature of the `worker` crate")]
     pub fn redirect(url: Url) -> Result<Self> {
         Self::redirect_with_status(url, 302)
     }

@@ -106,7 +106,7 @@ macro_rules! methods {
             where
                 F: Fn(Request, RouteContext<D>) -> Result<Response> + 'a,
             {
-                self.route(vec![Method::$method], pattern, ready(handler))
+                self.route(vec![Method::$method], pattern, &ready(handler))
             }
 
             #[doc = concat!("Handles `", stringify!($method), "` of paths like `pattern` with an async function.")]
@@ -116,7 +116,7 @@ macro_rules! methods {
                 F: Fn(Request, RouteContext<D>) -> R + 'a,
                 R: Future<Output = Result<Response>> + 'a,
             {
-                self.route(vec![Method::$method], pattern, boxed(handler))
+                self.route(vec![Method::$method], pattern, &boxed(handler))
             }
         )*
     };
@@ -145,7 +145,7 @@ impl<'a, D: 'a> Router<'a, D> {
     where
         F: Fn(Request, RouteContext<D>) -> Result<Response> + 'a,
     {
-        self.route(Method::all(), pattern, ready(handler))
+        self.route(Method::all(), pattern, &ready(handler))
     }
 
     /// Handles every method of paths like `pattern` with an async function.
@@ -155,7 +155,7 @@ impl<'a, D: 'a> Router<'a, D> {
         F: Fn(Request, RouteContext<D>) -> R + 'a,
         R: Future<Output = Result<Response>> + 'a,
     {
-        self.route(Method::all(), pattern, boxed(handler))
+        self.route(Method::all(), pattern, &boxed(handler))
     }
 
     /// Handles what no other route does, for paths like `pattern`.
@@ -203,9 +203,9 @@ impl<'a, D: 'a> Router<'a, D> {
         handler(req, RouteContext { data: self.data, env, params }).await
     }
 
-    fn route(mut self, methods: Vec<Method>, pattern: &str, handler: Handler<'a, D>) -> Self {
+    fn route(mut self, methods: Vec<Method>, pattern: &str, handler: &Handler<'a, D>) -> Self {
         for method in methods {
-            insert(self.routes.entry(method).or_default(), pattern, Rc::clone(&handler), &mut self.refused);
+            insert(self.routes.entry(method).or_default(), pattern, Rc::clone(handler), &mut self.refused);
         }
         self
     }
