@@ -1,3 +1,5 @@
+//! Says hello. The greeting is a variable of the configuration, the name is the path.
+
 use miniflow_sdk::*;
 
 #[event(fetch)]
