@@ -1,1 +1,103 @@
-//! stub
+//! Write Workers in Rust: HTTP handlers and durable Workflows in one WebAssembly component.
+//!
+//! The names and signatures are those of the `worker` crate, and of its pending Workflows API, so that code moves between
+//! the two by changing the import.
+//!
+//! # The model
+//!
+//! A Worker is a crate of type `cdylib`. `#[event(fetch)]` marks the function that answers HTTP requests; `#[workflow]`
+//! marks the struct of each workflow class. The component exports just what the crate defines, and sees of the world just
+//! what the configuration binds, through [`Env`].
+//!
+//! ```
+//! use miniflow_sdk::*;
+//!
+//! #[event(fetch)]
+//! async fn fetch(req: Request, env: Env, _ctx: Context) -> Result<Response> {
+//!     let orders = env.workflow("ORDERS")?;
+//!     let order = orders.create(CreateOptions::new().with_params(req.path())).await?;
+//!     Response::ok(format!("order {} is on its way", order.id()))
+//! }
+//!
+//! #[workflow]
+//! pub struct Order {}
+//!
+//! impl WorkflowEntrypoint for Order {
+//!     type Input = String;
+//!     type Output = u64;
+//!
+//!     fn new(_ctx: Context, _env: Env) -> Self {
+//!         Self {}
+//!     }
+//!
+//!     async fn run(&self, event: WorkflowEvent<String>, step: WorkflowStep) -> Result<u64> {
+//!         let number = step.do_("number", |_| async { Ok(Date::now().as_millis()) }).await?;
+//!         step.sleep("cool down", "1 hour").await?;
+//!         step.do_("ship", |_| async { Ok(console_log!("{} leaves", event.payload)) }).await?;
+//!         Ok(number)
+//!     }
+//! }
+//! ```
+//!
+//! **A handler** runs once for each request. Statics and thread locals may live on to the next request, and may not.
+//!
+//! **A workflow** runs as often as it takes. What a step returned is recorded; after a wait, a crash or a restart `run`
+//! starts again from the top, and recorded steps return at once. So everything with an effect, and everything that may
+//! differ from one time to the next, belongs into a step: HTTP requests, the time, random numbers. The rest must go the
+//! same way each time.
+//!
+//! **Waiting** never blocks: use [`Delay`] inside a step or handler, [`WorkflowStep::sleep`] between steps. There is one
+//! thread; parallel work is [`futures::join!`](futures::join).
+//!
+//! A Worker's crate also builds natively, so the logic in it can be unit-tested with `cargo test`. What needs the host
+//! panics there and says so.
+
+#[doc(hidden)]
+pub mod bindings;
+pub mod console;
+mod context;
+mod date;
+mod delay;
+mod env;
+mod error;
+mod host;
+mod http_api;
+pub mod prelude;
+mod start;
+mod workflow;
+
+pub use context::Context;
+pub use date::{Date, DateInit};
+pub use delay::Delay;
+pub use env::{Env, Secret, Var};
+pub use error::{Error, Result};
+pub use http_api::{
+    Body, ByteStream, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Response, RouteContext,
+    RouteParams, Router,
+};
+pub use miniflow_sdk_macros::{event, workflow};
+pub use workflow::{
+    Backoff, CreateOptions, InstanceError, InstanceStatus, InstanceStatusKind, NonRetryableError, ResolvedRetryConfig,
+    ResolvedStepConfig, RetentionOptions, RetryConfig, RollbackOutcome, RollbackStatus, StepConfig, StepSensitivity,
+    WaitForEventOptions, Workflow, WorkflowCronSchedule, WorkflowDuration, WorkflowEntrypoint, WorkflowEvent,
+    WorkflowInstance, WorkflowSleepDuration, WorkflowStep, WorkflowStepContext, WorkflowStepEvent, WorkflowStepInfo,
+};
+
+pub use futures;
+pub use http;
+pub use serde;
+pub use serde_json;
+pub use url::{self, Url};
+
+/// What the macros expand to. No part of it is stable.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::bindings::workflows_world::export_workflows;
+    pub use crate::http_api::serve;
+    pub use crate::start::StartHook;
+    pub use crate::workflow::{Class, WorkflowsExport};
+    pub use inventory;
+    pub use wasip3::exports::http::handler::Guest as HttpGuest;
+    pub use wasip3::http::service::export as export_http;
+    pub use wasip3::http::types::{ErrorCode, Request as HttpRequest, Response as HttpResponse};
+}

@@ -1,0 +1,134 @@
+//! `#[event(…)]`.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::parse::Parser;
+use syn::punctuated::Punctuated;
+use syn::spanned::Spanned;
+use syn::{Error, FnArg, ItemFn, Result, ReturnType, Token, parse2};
+
+pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let arguments = Arguments::parse(arguments)?;
+    let item: ItemFn = parse2(item)?;
+    if let Some(generic) = item.sig.generics.params.first() {
+        return Err(Error::new(generic.span(), "a handler cannot be generic"));
+    }
+    let added = match arguments.kind {
+        Kind::Fetch => fetch(&item, arguments.respond_with_errors)?,
+        Kind::Start => start(&item)?,
+    };
+    Ok(quote! { #item #added })
+}
+
+enum Kind {
+    Fetch,
+    Start,
+}
+
+struct Arguments {
+    kind: Kind,
+    respond_with_errors: bool,
+}
+
+impl Arguments {
+    fn parse(tokens: TokenStream) -> Result<Self> {
+        let words = Punctuated::<Ident, Token![,]>::parse_terminated.parse2(tokens)?;
+        let (mut kind, mut respond_with_errors) = (None, None);
+        for word in words {
+            match word.to_string().as_str() {
+                "respond_with_errors" => respond_with_errors = Some(word.span()),
+                _ if kind.is_some() => {
+                    return Err(Error::new(word.span(), "a function handles one kind of event"));
+                }
+                "fetch" => kind = Some(Kind::Fetch),
+                "start" => kind = Some(Kind::Start),
+                "scheduled" | "queue" => {
+                    return Err(Error::new(word.span(), format!("`{word}` events are not supported yet")));
+                }
+                _ => {
+                    let text = format!("unknown event `{word}`: expected `fetch` or `start`");
+                    return Err(Error::new(word.span(), text));
+                }
+            }
+        }
+        let Some(kind) = kind else {
+            return Err(Error::new(Span::call_site(), "which event? expected `#[event(fetch)]` or `#[event(start)]`"));
+        };
+        if let (Kind::Start, Some(span)) = (&kind, respond_with_errors) {
+            return Err(Error::new(span, "`respond_with_errors` belongs to `fetch`"));
+        }
+        Ok(Self { kind, respond_with_errors: respond_with_errors.is_some() })
+    }
+}
+
+fn fetch(item: &ItemFn, respond_with_errors: bool) -> Result<TokenStream> {
+    const SIGNATURE: &str = "`async fn fetch(req: Request, env: Env, ctx: Context) -> Result<Response>`";
+    let name = &item.sig.ident;
+    if item.sig.asyncness.is_none() {
+        return Err(Error::new(item.sig.fn_token.span, format!("a fetch handler is async: {SIGNATURE}")));
+    }
+    if item.sig.inputs.len() != 3 || matches!(item.sig.inputs.first(), Some(FnArg::Receiver(_))) {
+        let at = if item.sig.inputs.is_empty() { name.span() } else { item.sig.inputs.span() };
+        return Err(Error::new(at, format!("a fetch handler takes three arguments: {SIGNATURE}")));
+    }
+    let ReturnType::Type(_, output) = &item.sig.output else {
+        return Err(Error::new(name.span(), format!("a fetch handler returns a response: {SIGNATURE}")));
+    };
+
+    // Each type is checked where it is written; the check also counts as a use in native builds.
+    let types = item.sig.inputs.iter().filter_map(|input| match input {
+        FnArg::Typed(input) => Some(&input.ty),
+        FnArg::Receiver(_) => None,
+    });
+    let expected = [quote!(Request), quote!(Env), quote!(Context)];
+    let inputs = types.zip(expected).map(|(written, expected)| {
+        quote_spanned! { written.span()=> let _: fn(::miniflow_sdk::#expected) -> #written = |argument| argument; }
+    });
+    let result = quote_spanned! { output.span()=>
+        let _: fn(#output) -> ::miniflow_sdk::Result<::miniflow_sdk::Response> = |answer| answer;
+    };
+    Ok(quote! {
+        const _: () = {
+            #[allow(dead_code, unreachable_code, reason = "only the types matter")]
+            fn check() {
+                #(#inputs)*
+                #result
+                let _ = #name;
+            }
+
+            #[cfg(target_family = "wasm")]
+            struct Export;
+
+            #[cfg(target_family = "wasm")]
+            impl ::miniflow_sdk::__private::HttpGuest for Export {
+                async fn handle(
+                    request: ::miniflow_sdk::__private::HttpRequest,
+                ) -> ::core::result::Result<
+                    ::miniflow_sdk::__private::HttpResponse,
+                    ::miniflow_sdk::__private::ErrorCode,
+                > {
+                    ::miniflow_sdk::__private::serve(request, #respond_with_errors, #name).await
+                }
+            }
+
+            #[cfg(target_family = "wasm")]
+            ::miniflow_sdk::__private::export_http!(Export);
+        };
+    })
+}
+
+fn start(item: &ItemFn) -> Result<TokenStream> {
+    let name = &item.sig.ident;
+    if let Some(asyncness) = &item.sig.asyncness {
+        return Err(Error::new(asyncness.span, "a start handler is not async: `fn start()`"));
+    }
+    if !item.sig.inputs.is_empty() {
+        return Err(Error::new(item.sig.inputs.span(), "a start handler takes no arguments: `fn start()`"));
+    }
+    if let ReturnType::Type(_, output) = &item.sig.output {
+        return Err(Error::new(output.span(), "a start handler returns nothing: `fn start()`"));
+    }
+    Ok(quote! {
+        ::miniflow_sdk::__private::inventory::submit! { ::miniflow_sdk::__private::StartHook(#name) }
+    })
+}

@@ -1,0 +1,30 @@
+//! The generated side of the WIT contract. Everything here is for the SDK's own use and for the code its macros
+//! emit; it has no stability promise.
+//!
+//! One `generate!` makes all imports, then each exported interface gets a small one that reuses them. The exports are
+//! embedded by macros at the place of use (`pub_export_macro`), so that a component exports only what its crate defines.
+
+#![allow(missing_docs, unreachable_pub, reason = "generated")]
+
+wit_bindgen::generate!({ path: "wit", world: "imports" });
+
+pub mod workflows_world {
+    //! The export of a Worker that defines workflow classes.
+
+    wit_bindgen::generate!({
+        path: "wit",
+        world: "workflows-world",
+        with: {
+            "miniflow:worker/types@0.1.0": crate::bindings::miniflow::worker::types,
+            "miniflow:worker/environment@0.1.0": crate::bindings::miniflow::worker::environment,
+            "miniflow:worker/logging@0.1.0": crate::bindings::miniflow::worker::logging,
+            "miniflow:worker/workflow@0.1.0": crate::bindings::miniflow::worker::workflow,
+            "miniflow:worker/steps@0.1.0": crate::bindings::miniflow::worker::steps,
+            "miniflow:worker/workflows@0.1.0": generate,
+        },
+        pub_export_macro: true,
+        export_macro_name: "export_workflows",
+        default_bindings_module: "$crate::bindings::workflows_world",
+        type_section_suffix: "miniflow-workflows",
+    });
+}

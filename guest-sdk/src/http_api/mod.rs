@@ -1,0 +1,23 @@
+//! HTTP: requests and responses in the manner of the `worker` crate, over `wasi:http` 0.3.
+//!
+//! Bodies stream both ways. A body that is passed on without being looked at, from a request into the response or from an
+//! upstream response to the client, is handed over as it came and never goes through the Worker's memory.
+
+mod body;
+mod fetch;
+mod headers;
+mod method;
+mod request;
+mod response;
+mod router;
+mod serve;
+mod wasi;
+
+pub use body::{Body, ByteStream};
+pub use fetch::Fetch;
+pub use headers::Headers;
+pub use method::Method;
+pub use request::{Request, RequestInit, RequestRedirect};
+pub use response::Response;
+pub use router::{RouteContext, RouteParams, Router};
+pub use serve::serve;

@@ -1,0 +1,28 @@
+//! Workflows: classes that run durably, and the bindings that start and steer their instances.
+//!
+//! A class is a struct with `#[workflow]` and an [`WorkflowEntrypoint`]. Its `run` is ordinary code; what must survive is
+//! put into the steps of a [`WorkflowStep`]. When an instance goes on after a wait or a restart, `run` starts from the top
+//! and every step that is done gives its recorded result, so code between the steps may run many times and must not
+//! depend on anything but the event and what steps returned.
+
+mod binding;
+mod class;
+mod duration;
+mod event;
+mod instance;
+mod payload;
+mod retry;
+mod step;
+
+pub use binding::{CreateOptions, RetentionOptions, Workflow};
+pub use class::{Class, WorkflowEntrypoint, WorkflowsExport};
+pub use duration::{WorkflowDuration, WorkflowSleepDuration};
+pub use event::{WaitForEventOptions, WorkflowCronSchedule, WorkflowEvent, WorkflowStepEvent};
+pub use instance::{
+    InstanceError, InstanceStatus, InstanceStatusKind, RollbackOutcome, RollbackStatus, WorkflowInstance,
+};
+pub use retry::{
+    Backoff, NonRetryableError, ResolvedRetryConfig, ResolvedStepConfig, RetryConfig, StepConfig, StepSensitivity,
+    WorkflowStepContext, WorkflowStepInfo,
+};
+pub use step::WorkflowStep;

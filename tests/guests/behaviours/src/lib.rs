@@ -1,0 +1,90 @@
+//! A Worker for end-to-end tests: routes that poke at the HTTP side, and one workflow class per behaviour.
+//!
+//! | route | does |
+//! | --- | --- |
+//! | `POST /create?wf=BINDING&id=`, body: params or nothing | starts an instance, answers `{id}` |
+//! | `POST /batch?wf=BINDING`, body: `[{id?, params?}]` | starts several, answers `{ids}` |
+//! | `GET /status?wf=&id=` | answers the status as the API gives it |
+//! | `POST /event?wf=&id=&type=`, body: payload or nothing | sends an event, answers `{ok}` |
+//! | `* /…` | see `probes.rs` |
+//!
+//! What the platform refuses is answered with `{error, code, name}`: 404 for what is not there, 409 for what is taken or has
+//! ended, 400 for what is not allowed, 500 else.
+
+mod probes;
+mod workflows;
+
+use miniflow_sdk::*;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+#[derive(Deserialize)]
+struct Query {
+    wf: Option<String>,
+    id: Option<String>,
+    #[serde(rename = "type")]
+    event_type: Option<String>,
+}
+
+/// One entry of `/batch`.
+#[derive(Deserialize)]
+struct Entry {
+    id: Option<String>,
+    params: Option<Value>,
+}
+
+#[event(start)]
+fn start() {
+    probes::STARTS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+}
+
+#[event(fetch)]
+async fn fetch(req: Request, env: Env, ctx: Context) -> Result<Response> {
+    let steering = matches!(req.path().as_str(), "/create" | "/batch" | "/status" | "/event");
+    if steering { steer(req, &env).await.or_else(|error| refusal(&error)) } else { probes::route(req, env, ctx).await }
+}
+
+async fn steer(mut req: Request, env: &Env) -> Result<Response> {
+    let query: Query = req.query()?;
+    let workflow = env.workflow(query.wf.as_deref().ok_or("`wf` is missing")?)?;
+    let answer = match (req.method(), req.path().as_str()) {
+        (Method::Post, "/create") => {
+            let options = CreateOptions { id: query.id, params: json_or_none(&mut req).await?, retention: None };
+            json!({ "id": workflow.create(options).await?.id() })
+        }
+        (Method::Post, "/batch") => {
+            let entries: Vec<Entry> = req.json().await?;
+            let batch = entries.into_iter().map(|Entry { id, params }| CreateOptions { id, params, retention: None });
+            let ids: Vec<_> = workflow.create_batch(batch).await?.iter().map(WorkflowInstance::id).collect();
+            json!({ "ids": ids })
+        }
+        (Method::Get, "/status") => {
+            let id = query.id.ok_or("`id` is missing")?;
+            serde_json::to_value(workflow.get(id).await?.status().await?)?
+        }
+        (Method::Post, "/event") => {
+            let id = query.id.ok_or("`id` is missing")?;
+            let payload = json_or_none(&mut req).await?;
+            workflow.get(id).await?.send_event(query.event_type.unwrap_or_default(), payload).await?;
+            json!({ "ok": true })
+        }
+        _ => return Response::error("Method Not Allowed", 405),
+    };
+    Response::from_json(&answer)
+}
+
+fn refusal(error: &Error) -> Result<Response> {
+    let status = match (error, error.code()) {
+        (Error::BindingError(_), _) | (_, Some("instance.not_found")) => 404,
+        (_, Some("instance.already_exists" | "instance.cannot_send_event")) => 409,
+        (Error::RustError(_) | Error::SerdeJsonError(_) | Error::Query(_), _) | (_, Some(_)) => 400,
+        _ => 500,
+    };
+    let body = json!({ "error": error.to_string(), "code": error.code(), "name": error.name() });
+    Ok(Response::from_json(&body)?.with_status(status))
+}
+
+async fn json_or_none(req: &mut Request) -> Result<Option<Value>> {
+    let body = req.bytes().await?;
+    if body.is_empty() { Ok(None) } else { Ok(Some(serde_json::from_slice(&body)?)) }
+}

@@ -1,0 +1,146 @@
+//! Routes that each show, or break, one thing of the HTTP side.
+//!
+//! | route | does |
+//! | --- | --- |
+//! | `POST /echo` | answers the body as it comes, untouched by the Worker |
+//! | `POST /echo-chunks` | the same through the Worker, chunk by chunk |
+//! | `POST /length` | reads the whole body, answers its length |
+//! | `GET /stream?n=&ms=` | `n` chunks, `ms` apart |
+//! | `GET /broken-stream` | a chunk, then an error |
+//! | `* /request` | answers method, URL and headers |
+//! | `GET /answer?status=` | a body with that status and two cookies |
+//! | `GET /env?name=` | answers a variable; `GET /env` all that the process sees |
+//! | `GET /fetch?url=` | asks there, answers `{status, body}`; `* /proxy?url=` passes both ways through |
+//! | `GET /log?msg=&level=` | logs |
+//! | `GET /clock?ms=` | the time, and the time after a delay |
+//! | `GET /starts` | how often the start handler ran, and how many requests this instance has seen |
+//! | `GET /wait-until?ms=&msg=` | answers, then logs after a delay |
+//! | `GET /error` | fails |
+//! | `GET /spin`, `/panic`, `/oom` | never ends, panics, eats all memory |
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use miniflow_sdk::*;
+use serde::Deserialize;
+use serde_json::json;
+
+pub static STARTS: AtomicU32 = AtomicU32::new(0);
+static REQUESTS: AtomicU32 = AtomicU32::new(0);
+
+#[derive(Deserialize)]
+struct Query {
+    #[serde(default)]
+    n: u32,
+    #[serde(default)]
+    ms: u64,
+    name: Option<String>,
+    url: Option<Url>,
+    status: Option<u16>,
+    #[serde(default)]
+    msg: String,
+    #[serde(default)]
+    level: String,
+}
+
+pub async fn route(mut req: Request, env: Env, ctx: Context) -> Result<Response> {
+    let seen = REQUESTS.fetch_add(1, Ordering::Relaxed) + 1;
+    let query: Query = req.query()?;
+    match req.path().as_str() {
+        "/" => Response::ok("behaviours"),
+        "/echo" => Response::from_stream(req.stream()?),
+        // Any layer makes the Worker copy the chunks.
+        "/echo-chunks" => Response::from_stream(req.stream()?.map(|chunk| chunk)),
+        "/length" => Response::ok(req.bytes().await?.len().to_string()),
+        "/stream" => Response::from_stream(stream::iter(0..query.n).then(move |i| async move {
+            Delay::from(Duration::from_millis(query.ms)).await;
+            Ok::<_, Error>(format!("chunk {i}\n"))
+        })),
+        "/broken-stream" => Response::from_stream(stream::iter([Ok("first\n"), Err(Error::from("no more"))])),
+        "/request" => {
+            let headers: Vec<_> = req.headers().entries().collect();
+            Response::from_json(&json!({
+                "method": req.method().as_ref(),
+                "url": req.url()?.as_str(),
+                "headers": headers,
+                "body": req.text().await?,
+            }))
+        }
+        "/answer" => {
+            let response = Response::ok("answer")?.with_status(query.status.unwrap_or(200));
+            response.headers().append("set-cookie", "a=1")?;
+            response.headers().append("set-cookie", "b=2")?;
+            Ok(response)
+        }
+        "/env" => match query.name {
+            Some(name) => Response::ok(env.var(&name)?.to_string()),
+            None => Response::from_json(
+                &std::env::vars().chain(std::env::args().map(|a| (a, String::new()))).collect::<Vec<_>>(),
+            ),
+        },
+        "/fetch" => {
+            let mut answer = Fetch::Url(url(query.url)?).send().await?;
+            let (status, body) = (answer.status_code(), answer.text().await?);
+            Response::from_json(&json!({ "status": status, "body": body }))
+        }
+        "/proxy" => {
+            let url = url(query.url)?;
+            let init = RequestInit {
+                method: req.method(),
+                headers: req.headers().clone(),
+                body: Some(req.into_body()?),
+                redirect: RequestRedirect::Manual,
+            };
+            Fetch::Request(Request::new_with_init(url.as_str(), init)?).send().await
+        }
+        "/log" => {
+            match query.level.as_str() {
+                "debug" => console_debug!("{}", query.msg),
+                "info" => console_info!("{}", query.msg),
+                "warn" => console_warn!("{}", query.msg),
+                "error" => console_error!("{}", query.msg),
+                _ => console_log!("{}", query.msg),
+            }
+            Response::empty()
+        }
+        "/clock" => {
+            let before = Date::now();
+            Delay::from(Duration::from_millis(query.ms)).await;
+            Response::from_json(&json!({ "before": before.as_millis(), "after": Date::now().as_millis() }))
+        }
+        "/starts" => Response::from_json(&json!({ "starts": STARTS.load(Ordering::Relaxed), "requests": seen })),
+        "/wait-until" => {
+            ctx.wait_until(async move {
+                Delay::from(Duration::from_millis(query.ms)).await;
+                console_log!("{}", query.msg);
+            });
+            Response::ok("answered")
+        }
+        "/error" => Err("the text of the error".into()),
+        "/spin" => spin(),
+        "/panic" => panic!("asked to panic"),
+        "/oom" => eat_memory(),
+        _ => Response::error("Not Found", 404),
+    }
+}
+
+fn url(url: Option<Url>) -> Result<Url> {
+    url.ok_or_else(|| "`url` is missing".into())
+}
+
+/// Never ends, in a way the optimiser keeps.
+pub fn spin() -> ! {
+    let mut i = 0_u64;
+    loop {
+        i = std::hint::black_box(i.wrapping_add(1));
+    }
+}
+
+/// Allocates until the memory is denied, which aborts.
+pub fn eat_memory() -> ! {
+    let mut eaten = Vec::new();
+    loop {
+        eaten.push(std::hint::black_box(vec![1_u8; 1 << 20]));
+    }
+}

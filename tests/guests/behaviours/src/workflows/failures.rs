@@ -1,0 +1,88 @@
+//! Steps and runs that fail.
+
+use miniflow_sdk::*;
+use serde_json::json;
+
+use super::waits::outcome;
+use super::{Run, class, wait};
+
+class!(
+    /// A step `flaky` that fails while its attempt is at most `fail`. Output: the attempt that succeeded.
+    Flaky = async |run: Run| {
+        let run = &run;
+        let body = |ctx: WorkflowStepContext| async move {
+            run.params.tell(&run.id, &ctx).await?;
+            wait(run.params.ms).await;
+            if run.params.fails(&ctx) { Err(format!("attempt {} fails", ctx.attempt).into()) } else { Ok(ctx.attempt) }
+        };
+        let attempt = run.step.do_with_config("flaky", run.params.config(), body).await;
+        outcome(attempt.map(|attempt| json!({ "attempt": attempt })), run.params.caught)
+    }
+);
+
+class!(
+    /// A step `fatal` that fails for good, with an error called `name`, if given.
+    NonRetryable = async |run: Run| {
+        let run = &run;
+        let body = |ctx: WorkflowStepContext| async move {
+            run.params.tell(&run.id, &ctx).await?;
+            let mut error = NonRetryableError::new("beyond repair");
+            if let Some(name) = &run.params.name {
+                error = error.with_name(name);
+            }
+            Err::<(), _>(error.into())
+        };
+        let done = run.step.do_with_config("fatal", run.params.config(), body).await;
+        outcome(done.map(|()| json!("done")), run.params.caught)
+    }
+);
+
+class!(
+    /// A step `slow` that waits `ms` while its attempt is at most `fail`, with a `timeout`. Output: the attempt that succeeded.
+    StepTimeout = async |run: Run| {
+        let run = &run;
+        let body = |ctx: WorkflowStepContext| async move {
+            run.params.tell(&run.id, &ctx).await?;
+            if run.params.fails(&ctx) {
+                wait(run.params.ms).await;
+            }
+            Ok(ctx.attempt)
+        };
+        let attempt = run.step.do_with_config("slow", run.params.config(), body).await;
+        outcome(attempt.map(|attempt| json!({ "attempt": attempt })), run.params.caught)
+    }
+);
+
+class!(
+    /// A step `fails`, whose error is handled, a sleep of `ms`, and a step `clean up`. Output: the error as the run saw it last.
+    CaughtFailure = async |run: Run| {
+        let run = &run;
+        let body = |ctx: WorkflowStepContext| async move {
+            run.params.tell(&run.id, &ctx).await?;
+            Err::<(), _>(Error::named(run.params.name.as_deref().unwrap_or("PaymentError"), "declined"))
+        };
+        let failed = run.step.do_with_config("fails", run.params.config(), body).await;
+        run.step.sleep("nap", run.params.length()).await?;
+        run.note("clean up").await?;
+        outcome(failed.map(|()| json!("done")), true)
+    }
+);
+
+class!(
+    /// A step `before`, then an error of the run itself, called `name`, if given.
+    FailsOutsideStep = async |run: Run| {
+        run.note("before").await?;
+        Err(match &run.params.name {
+            Some(name) => Error::named(name, "the run fails"),
+            None => "the run fails".into(),
+        })
+    }
+);
+
+class!(
+    /// A step called `name`, which may be one that is not allowed. Output, when `caught`: the refusal.
+    NamedStep = async |run: Run| {
+        let named = run.note(run.params.name.as_deref().unwrap_or_default()).await;
+        outcome(named.map(|count| json!({ "count": count })), run.params.caught)
+    }
+);
