@@ -1,1 +1,5 @@
 //! stub
+
+pub mod bindings;
+pub mod triggers;
+pub mod wasm;
