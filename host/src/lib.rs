@@ -1,8 +1,14 @@
 //! A local development emulator for Workers compiled to WebAssembly, with durable Workflows.
+//!
+//! [`server`] puts a session together; what it is made of: [`config`] says what to serve, [`dev`] builds it, [`wasm`] runs it,
+//! [`bindings`] is what it may call, [`triggers`] is what calls it. [`cli`] and [`report`] are the only ones that print.
 
+pub mod bindings;
 pub mod cli;
 pub mod config;
 pub mod dev;
 pub mod report;
+pub mod triggers;
+pub mod wasm;
 
 pub use cli::main;

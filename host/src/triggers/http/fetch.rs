@@ -1,0 +1,210 @@
+//! One request, from the client to the Worker and back.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, Request, Response, Uri, header};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use miniflow_runtime::clock::real;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use wasmtime_wasi_http::handler::{InstantiationError, ProxyHandler, TrapOrPanicError};
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode as P2ErrorCode;
+use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode as P3ErrorCode;
+use wasmtime_wasi_http::{Error, WasiBody};
+
+use super::answer;
+use super::instances::{Instances, Ticket};
+use super::server::Service;
+use crate::bindings::logging::{Level, LogLine};
+use crate::wasm::{Death, Generation, Slot};
+
+/// Requests in flight at a time: each may need an instance, and the pool has a part for them.
+const IN_FLIGHT_MAX: usize = 256;
+
+/// How long a request waits for its turn when so many are in flight.
+const TURN_MAX: Duration = Duration::from_secs(30);
+
+/// An instance that ended mid-request is put away at once, and then says what it died of.
+const DEATH_MAX: Duration = Duration::from_secs(5);
+
+/// Hands requests to the present generation of a Worker. Cheap to clone.
+#[derive(Clone)]
+pub struct Fetch(Arc<Shared>);
+
+struct Shared {
+    slot: Slot,
+    turns: Arc<Semaphore>,
+    serving: Mutex<Option<Serving>>,
+}
+
+#[derive(Clone)]
+struct Serving {
+    generation: Arc<Generation>,
+    handler: ProxyHandler<Instances>,
+}
+
+impl Fetch {
+    /// Serves what is in `slot` when a request comes. Before there is anything, requests wait.
+    #[must_use]
+    pub fn new(slot: Slot) -> Self {
+        Self(Arc::new(Shared { slot, turns: Arc::new(Semaphore::new(IN_FLIGHT_MAX)), serving: Mutex::default() }))
+    }
+
+    /// Answers `request`, which came in on `local`. When dropped, the guest is told to give the request up.
+    pub async fn handle<B>(&self, request: Request<B>, local: SocketAddr) -> Response<WasiBody>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Error>,
+    {
+        let serving = self.0.serving().await;
+        let generation = &serving.generation;
+        if !generation.has_fetch() {
+            return answer::no_fetch(generation.worker(), generation.classes().len());
+        }
+        let request = match absolute(request, local) {
+            Ok(request) => request.map(|body| body.map_err(Into::into).boxed_unsync()),
+            Err(why) => return answer::bad_request(why),
+        };
+        let turn = real::timeout(TURN_MAX, Arc::clone(&self.0.turns).acquire_owned()).await;
+        let Some(Ok(turn)) = turn else { return answer::overloaded(IN_FLIGHT_MAX) };
+
+        let (_here, gone) = oneshot::channel();
+        let (death, died) = oneshot::channel();
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let ticket = Ticket { method: method.clone(), uri: uri.clone(), gone, death };
+        match serving.handler.handle(ticket, request).await {
+            Ok(response) => response.map(|body| Held { body, _turn: turn }.boxed_unsync()),
+            Err(error) => {
+                let label = Ticket::label(&method, &uri);
+                let why = explain(generation, &label, &error, died).await;
+                answer::failed(generation.worker(), &label, &why)
+            }
+        }
+    }
+}
+
+impl Service for Fetch {
+    async fn call(&self, request: Request<Incoming>, local: SocketAddr) -> Response<WasiBody> {
+        self.handle(request, local).await
+    }
+}
+
+impl Shared {
+    async fn serving(&self) -> Serving {
+        let generation = match self.slot.get() {
+            Some(generation) => generation,
+            None => self.slot.wait_for(|_| true).await,
+        };
+        let mut serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*serving {
+            Some(present) if Arc::ptr_eq(&present.generation, &generation) => present.clone(),
+            _ => {
+                let handler = ProxyHandler::new(Instances(Arc::clone(&generation)));
+                serving.insert(Serving { generation, handler }).clone()
+            }
+        }
+    }
+}
+
+/// Gives the request the URL that the client meant: hyper has the path only, the rest is in `Host`.
+fn absolute<B>(mut request: Request<B>, local: SocketAddr) -> Result<Request<B>, &'static str> {
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    if parts.authority.is_none() {
+        parts.authority = Some(authority(request.headers(), local)?);
+    }
+    parts.scheme.get_or_insert(Scheme::HTTP);
+    parts.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
+    *request.uri_mut() = Uri::from_parts(parts).map_err(|_| "its target is not a path")?;
+    Ok(request)
+}
+
+fn authority(headers: &HeaderMap, local: SocketAddr) -> Result<Authority, &'static str> {
+    match headers.get(header::HOST) {
+        Some(host) => Authority::try_from(host.as_bytes()).map_err(|_| "its `Host` header is not a host"),
+        None => Authority::try_from(local.to_string()).map_err(|_| "it has no `Host` header"),
+    }
+}
+
+/// Says why the guest failed; what it died of was told on the console already, the rest is told here.
+async fn explain(
+    generation: &Generation,
+    label: &str,
+    error: &wasmtime::Error,
+    died: oneshot::Receiver<Death>,
+) -> String {
+    if error.is::<TrapOrPanicError>() {
+        return match real::timeout(DEATH_MAX, died).await {
+            Some(Ok(death)) => death.report(),
+            _ => "the instance that served it ended".to_owned(),
+        };
+    }
+    let why = if let Some(failed) = error.downcast_ref::<InstantiationError<Ticket>>() {
+        format!("the component could not be started: {:#}", failed.error)
+    } else if let Some(P3ErrorCode::InternalError(Some(text))) = error.downcast_ref() {
+        text.clone()
+    } else if let Some(P2ErrorCode::InternalError(Some(text))) = error.downcast_ref() {
+        text.clone()
+    } else {
+        format!("{error:#}")
+    };
+    generation.services().logs.line(LogLine {
+        level: Level::Error,
+        message: format!("{label}: {why}"),
+        worker: generation.worker().to_owned(),
+        instance: None,
+        step: None,
+    });
+    why
+}
+
+/// A response's body, which keeps the request's turn while it is sent.
+struct Held {
+    body: WasiBody,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Body for Held {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(target: &str, host: Option<&str>) -> Result<String, &'static str> {
+        let mut request = Request::builder().uri(target);
+        if let Some(host) = host {
+            request = request.header(header::HOST, host);
+        }
+        let local = SocketAddr::from(([127, 0, 0, 1], 8787));
+        absolute(request.body(()).unwrap(), local).map(|request| request.uri().to_string())
+    }
+
+    #[test]
+    fn a_request_gets_the_url_that_the_client_meant() {
+        assert_eq!(url("/a?b=c", Some("shop.test:81")).unwrap(), "http://shop.test:81/a?b=c");
+        assert_eq!(url("/", None).unwrap(), "http://127.0.0.1:8787/");
+        assert_eq!(url("http://shop.test/x", Some("other.test")).unwrap(), "http://shop.test/x");
+        assert!(url("/", Some("not a host")).is_err());
+    }
+}

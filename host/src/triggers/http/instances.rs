@@ -1,0 +1,176 @@
+//! The instances that serve requests, kept by wasmtime's `ProxyHandler` and steered from here.
+//!
+//! Promises: an instance serves one request at a time; it ends when it was idle for long, when a newer generation is there, or when
+//! it goes on for too long after its response. What a guest died of reaches the request it died at, and the console.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use http::{Method, Uri};
+use miniflow_runtime::clock::real;
+use tokio::sync::oneshot;
+use wasmtime::component::GuestTaskId;
+use wasmtime::{Store, StoreContextMut};
+use wasmtime_wasi_http::WasiHttpView as _;
+use wasmtime_wasi_http::handler::{HandlerState, Instance, ShouldAccept, WorkerExpiration, WorkerState, WorkerStatus};
+
+use crate::bindings::logging::Level;
+use crate::wasm::limits::{CPU_MAX, CpuBudget};
+use crate::wasm::trap::{Death, explain};
+use crate::wasm::{Generation, GuestState};
+
+/// An instance that has had nothing to do for so long is dropped, and the memory it has grown to with it.
+const IDLE_MAX: Duration = Duration::from_secs(30);
+
+/// What a guest may go on with after its response (documented for `waitUntil`: 30 s).
+const AFTER_RESPONSE_MAX: Duration = Duration::from_secs(30);
+
+/// Makes instances of one generation.
+pub(super) struct Instances(pub(super) Arc<Generation>);
+
+impl HandlerState for Instances {
+    type StoreData = GuestState;
+    type WorkerExpiration = Expiration;
+    type WorkerState = Requests;
+
+    async fn instantiate(&self) -> wasmtime::Result<Instance<GuestState, Expiration, Requests>> {
+        let generation = Arc::clone(&self.0);
+        let mut store = generation.store(None, CPU_MAX);
+        let Some(proxy) = generation.instantiate_fetch(&mut store).await else {
+            wasmtime::bail!("the Worker has no fetch handler");
+        };
+        let proxy = match proxy {
+            Ok(proxy) => proxy,
+            Err(error) => return Err(wasmtime::Error::msg(explain(&store, &error).report())),
+        };
+        let cpu = store.data().cpu().clone();
+        Ok(Instance {
+            store,
+            proxy,
+            view: |state| state.http(),
+            expiration: Expiration::new(Arc::clone(&generation), cpu.clone()),
+            state: Requests { generation, cpu, open: Mutex::default() },
+        })
+    }
+}
+
+/// What goes along with a request.
+pub(super) struct Ticket {
+    pub(super) method: Method,
+    pub(super) uri: Uri,
+    /// Resolves when the client is gone, or has its answer.
+    pub(super) gone: oneshot::Receiver<()>,
+    /// Told what the guest died of.
+    pub(super) death: oneshot::Sender<Death>,
+}
+
+impl Ticket {
+    /// The request as a reader knows it: `GET /orders?id=1`.
+    pub(super) fn label(method: &Method, uri: &Uri) -> String {
+        format!("{method} {}", uri.path_and_query().map_or("/", |path| path.as_str()))
+    }
+}
+
+/// The requests of one instance.
+pub(super) struct Requests {
+    generation: Arc<Generation>,
+    cpu: CpuBudget,
+    open: Mutex<Vec<Open>>,
+}
+
+struct Open {
+    label: String,
+    death: oneshot::Sender<Death>,
+}
+
+impl Requests {
+    fn open(&self) -> std::sync::MutexGuard<'_, Vec<Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl WorkerState for Requests {
+    type StoreData = GuestState;
+    type RequestData = Ticket;
+
+    fn should_accept_request(&self, concurrent_count: usize, _total_count: usize) -> ShouldAccept {
+        if self.generation.is_retired() {
+            ShouldAccept::Never
+        } else if concurrent_count == 0 {
+            ShouldAccept::Yes
+        } else {
+            ShouldAccept::No
+        }
+    }
+
+    fn on_request_start(
+        &self,
+        _store: StoreContextMut<'_, GuestState>,
+        ticket: Ticket,
+        _task: GuestTaskId,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + Sync>> {
+        self.cpu.reset();
+        let mut open = self.open();
+        open.retain(|open| !open.death.is_closed());
+        open.push(Open { label: Ticket::label(&ticket.method, &ticket.uri), death: ticket.death });
+        Box::pin(async move {
+            // Only ever dropped, never sent.
+            let _ = ticket.gone.await;
+        })
+    }
+
+    fn drop(&self, store: Store<GuestState>, result: Result<(), wasmtime::Error>) {
+        let Err(error) = result else { return };
+        let open: Vec<_> = self.open().drain(..).filter(|open| !open.death.is_closed()).collect();
+        let death = explain(&store, &error);
+        let labels: Vec<_> = open.iter().map(|open| open.label.as_str()).collect();
+        let at = if labels.is_empty() { "after the response".to_owned() } else { labels.join(", ") };
+        store.data().console().tell(Level::Error, format!("{at}: {}", death.report()));
+        for open in open {
+            // The client has gone in the meantime.
+            let _ = open.death.send(death.clone());
+        }
+    }
+}
+
+/// When an instance has to go, decided outside of the guest's own event loop, which a guest can hold up.
+pub(super) struct Expiration {
+    cpu: CpuBudget,
+    retired: SyncFuture,
+    since: Option<(WorkerStatus, Instant)>,
+    timer: Option<SyncFuture>,
+}
+
+type SyncFuture = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+
+impl Expiration {
+    fn new(generation: Arc<Generation>, cpu: CpuBudget) -> Self {
+        let retired = Box::pin(async move { generation.retired().await });
+        Self { cpu, retired, since: None, timer: None }
+    }
+}
+
+impl WorkerExpiration for Expiration {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>, status: WorkerStatus, start: Instant) -> Poll<()> {
+        // Called after each poll of the instance that returned pending.
+        self.cpu.after_pending();
+        if self.since != Some((status, start)) {
+            self.since = Some((status, start));
+            self.timer = match status {
+                WorkerStatus::Idle => Some(Box::pin(real::sleep(IDLE_MAX))),
+                WorkerStatus::PostReturn => Some(Box::pin(real::sleep(AFTER_RESPONSE_MAX))),
+                // A request may take as long as its client waits.
+                WorkerStatus::Requests => None,
+            };
+        }
+        if status == WorkerStatus::Idle && self.retired.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        match &mut self.timer {
+            Some(timer) => timer.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+}

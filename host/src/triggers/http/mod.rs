@@ -1,0 +1,17 @@
+//! HTTP requests from outside to the `fetch` handler of a Worker.
+//!
+//! [`serve`] accepts connections and hands requests to a [`Service`]; [`Fetch`] is the one that hands them to the Worker. An instance
+//! of the component serves one request at a time and is used again for the next: what a guest keeps in statics stays for a while, as
+//! in production, and a guest that spins or traps takes no other request with it.
+//!
+//! Promises: every request gets an answer; the answer to a request that the guest failed at says why; bodies stream in both directions. A
+//! request in flight finishes on the generation it began on. Never does: route, that is for the service around it.
+
+mod answer;
+mod fetch;
+mod instances;
+mod server;
+
+pub use fetch::Fetch;
+pub use server::{Service, serve};
+pub use wasmtime_wasi_http::WasiBody as Body;

@@ -1,0 +1,166 @@
+//! A build of a Worker that can be run, and the place where the present one is found.
+//!
+//! Promises: whoever took a generation can use it to the end; a newer one never changes what is running. Never does: load.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use miniflow_runtime::Run;
+use tokio::sync::{SetOnce, watch};
+use wasmtime::component::{Instance, InstancePre};
+use wasmtime::{Engine, Store};
+use wasmtime_wasi_http::handler::{Proxy, ProxyPre};
+
+use super::bindings::exports::miniflow::worker::workflows::GuestIndices;
+use super::services::Services;
+use super::state::{Guest, GuestState};
+use super::trap::Death;
+use crate::bindings::Bindings;
+
+/// A workflow class of a component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Class {
+    /// Its name.
+    pub name: String,
+    /// Where it is defined, such as `src/lib.rs:12`.
+    pub source: Option<String>,
+}
+
+/// A compiled component and what was found in it. Several generations may share one.
+pub(super) struct Code {
+    pub(super) engine: Engine,
+    pub(super) pre: InstancePre<GuestState>,
+    pub(super) fetch: Option<ProxyPre<GuestState>>,
+    pub(super) workflows: Option<GuestIndices>,
+    pub(super) classes: Vec<Class>,
+    pub(super) describe_failure: Option<Death>,
+    pub(super) digest: String,
+}
+
+/// One build of a Worker with the configuration it runs under.
+pub struct Generation {
+    pub(super) code: Arc<Code>,
+    pub(super) worker: Arc<str>,
+    pub(super) bindings: Bindings,
+    pub(super) services: Arc<Services>,
+    pub(super) retired: SetOnce<()>,
+}
+
+impl Generation {
+    /// Name of the Worker.
+    #[must_use]
+    pub fn worker(&self) -> &str {
+        &self.worker
+    }
+
+    /// Whether the component handles HTTP requests.
+    #[must_use]
+    pub fn has_fetch(&self) -> bool {
+        self.code.fetch.is_some()
+    }
+
+    /// The workflow classes, sorted by name.
+    #[must_use]
+    pub fn classes(&self) -> &[Class] {
+        &self.code.classes
+    }
+
+    /// Why the component could not say which classes it has, when it exports workflows.
+    #[must_use]
+    pub fn describe_failure(&self) -> Option<&Death> {
+        self.code.describe_failure.as_ref()
+    }
+
+    /// Whether an instance of `class` can be run. Benefit of the doubt when the component could not say.
+    #[must_use]
+    pub fn has_class(&self, class: &str) -> bool {
+        self.code.workflows.is_some()
+            && (self.describe_failure().is_some() || self.classes().iter().any(|has| has.name == class))
+    }
+
+    /// The artifact's content address: equal for equal artifacts. 32 hexadecimal digits.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.code.digest
+    }
+
+    /// Returns the same code under another configuration.
+    #[must_use]
+    pub fn with_bindings(&self, bindings: Bindings) -> Self {
+        Self {
+            code: Arc::clone(&self.code),
+            worker: Arc::clone(&self.worker),
+            bindings,
+            services: Arc::clone(&self.services),
+            retired: SetOnce::new(),
+        }
+    }
+
+    /// What guests share.
+    #[must_use]
+    pub fn services(&self) -> &Arc<Services> {
+        &self.services
+    }
+
+    /// Returns when a newer generation has taken the place of this one.
+    pub async fn retired(&self) {
+        self.retired.wait().await;
+    }
+
+    /// Whether a newer generation has taken the place of this one.
+    #[must_use]
+    pub fn is_retired(&self) -> bool {
+        self.retired.initialized()
+    }
+
+    pub(crate) fn store(&self, run: Option<Arc<Run>>, cpu: Duration) -> Store<GuestState> {
+        let guest = Guest { worker: Arc::clone(&self.worker), bindings: self.bindings.clone(), run, cpu };
+        GuestState::store(&self.code.engine, &self.services, guest)
+    }
+
+    pub(super) async fn instantiate(&self, store: &mut Store<GuestState>) -> wasmtime::Result<Instance> {
+        self.code.pre.instantiate_async(store).await
+    }
+
+    /// None when the component does not handle requests.
+    pub(crate) async fn instantiate_fetch(&self, store: &mut Store<GuestState>) -> Option<wasmtime::Result<Proxy>> {
+        Some(self.code.fetch.as_ref()?.instantiate_async(store).await)
+    }
+}
+
+/// Where the present generation of a Worker is found. Cheap to clone; all clones are the same place.
+#[derive(Clone)]
+pub struct Slot(watch::Sender<Option<Arc<Generation>>>);
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self(watch::Sender::new(None))
+    }
+}
+
+impl Slot {
+    /// The present generation; none before the first build.
+    #[must_use]
+    pub fn get(&self) -> Option<Arc<Generation>> {
+        self.0.borrow().clone()
+    }
+
+    /// Makes `generation` the present one. What runs on the one before goes on; its idle instances end.
+    pub fn set(&self, generation: Arc<Generation>) {
+        if let Some(before) = self.0.send_replace(Some(generation)) {
+            // Set already when the same one is put back: nothing to tell then.
+            let _ = before.retired.set(());
+        }
+    }
+
+    /// Returns the present generation as soon as there is one that `fits`. Cancel-safe.
+    pub async fn wait_for(&self, fits: impl Fn(&Generation) -> bool) -> Arc<Generation> {
+        let mut changes = self.0.subscribe();
+        let found = changes.wait_for(|now| now.as_deref().is_some_and(&fits)).await;
+        match found.ok().and_then(|now| now.clone()) {
+            Some(generation) => generation,
+            // The sender is `self`, so it is still there.
+            None => std::future::pending().await,
+        }
+    }
+}

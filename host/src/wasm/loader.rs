@@ -1,0 +1,251 @@
+//! From the bytes of an artifact to a [`Generation`].
+//!
+//! Promises: what a Worker is comes from the component alone; every refusal says in one sentence what is wrong and in another what
+//! to do. Never does: read files, build, or make a generation the present one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use miniflow_runtime::clock::real;
+use tokio::sync::SetOnce;
+use wasmtime::component::{Component, InstancePre, Linker};
+use wasmtime::{Engine, Store};
+use wasmtime_wasi_http::handler::ProxyPre;
+use wasmtime_wasi_http::{p2, p3};
+
+use super::bindings::exports::miniflow::worker::workflows::GuestIndices;
+use super::engine::{EngineError, EngineOptions, engine};
+use super::generation::{Class, Code, Generation};
+use super::linker::linker;
+use super::services::Services;
+use super::state::{Guest, GuestState};
+use super::trap::{self, Death};
+use crate::bindings::Bindings;
+
+/// Processor time for listing classes: it should take microseconds.
+const DESCRIBE_CPU_MAX: Duration = Duration::from_secs(5);
+
+/// Also when it does not compute but wait.
+const DESCRIBE_MAX: Duration = Duration::from_secs(10);
+
+/// An artifact that is not a Worker. [`LoadError::hint`] has what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// Something else than WebAssembly.
+    #[error("the file is not WebAssembly")]
+    NotWasm,
+    /// A module without the component model.
+    #[error("the file is a core WebAssembly module, a Worker is a component")]
+    CoreModule,
+    /// Broken, or beyond what the engine knows.
+    #[error("the component is not valid: {reason}")]
+    Invalid {
+        /// In the engine's words.
+        reason: String,
+    },
+    /// Needs something that is not offered, at all or in that shape.
+    #[error("the component imports `{interface}`, which miniflow does not offer{reason}")]
+    Import {
+        /// The import.
+        interface: String,
+        /// More about it, beginning with a separator; may be empty.
+        reason: String,
+    },
+    /// Exports our interface in another shape.
+    #[error("the component exports `miniflow:worker/workflows` in another shape than this miniflow expects: {reason}")]
+    Mismatch {
+        /// In the engine's words.
+        reason: String,
+    },
+    /// Is a component, but not a Worker.
+    #[error("the component has nothing a Worker has: it exports {}", list(.exports))]
+    NothingExported {
+        /// Everything it exports.
+        exports: Vec<String>,
+    },
+}
+
+impl LoadError {
+    /// What to do, as a sentence for a `hint:` line.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NotWasm => "`main` must name the `.wasm` file that the build makes, or a Cargo package".to_owned(),
+            Self::CoreModule => "build it with `cargo build --target wasm32-wasip2`, which makes components".to_owned(),
+            Self::Invalid { .. } => {
+                "build it again; if it stays, the tool that made it uses a proposal that is not supported yet".to_owned()
+            }
+            Self::Import { interface, .. } if interface.starts_with("miniflow:") => format!(
+                "this miniflow speaks version {} of its interfaces: use the version of miniflow-sdk that belongs to it",
+                env!("CARGO_PKG_VERSION")
+            ),
+            Self::Import { .. } => {
+                "a Worker may import WASI 0.2, WASI 0.3, `wasi:http` and `miniflow:worker`; drop the dependency that needs the other one".to_owned()
+            }
+            Self::Mismatch { .. } => format!(
+                "use the version of miniflow-sdk that belongs to this miniflow ({})",
+                env!("CARGO_PKG_VERSION")
+            ),
+            Self::NothingExported { exports } if exports.iter().any(|name| name.starts_with("wasi:cli/run")) => {
+                "it is a program with a `main`; a Worker is a library: set `crate-type = [\"cdylib\"]` and use `#[event(fetch)]` or `#[workflow]`".to_owned()
+            }
+            Self::NothingExported { .. } => {
+                "a Worker exports `wasi:http/handler@0.3`, `wasi:http/incoming-handler@0.2` or `miniflow:worker/workflows`: use `#[event(fetch)]` or `#[workflow]`".to_owned()
+            }
+        }
+    }
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() {
+        return "nothing".to_owned();
+    }
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// Makes generations. One for the session.
+pub struct Loader {
+    engine: Engine,
+    linker: Arc<Linker<GuestState>>,
+    services: Arc<Services>,
+}
+
+impl Loader {
+    /// Starts the engine.
+    ///
+    /// # Errors
+    ///
+    /// When the machine cannot run it.
+    pub fn new(options: &EngineOptions, services: Arc<Services>) -> Result<Self, EngineError> {
+        let engine = engine(options)?;
+        let linker = linker(&engine).map_err(|error| EngineError::new(&error))?;
+        Ok(Self { engine, linker: Arc::new(linker), services })
+    }
+
+    /// Compiles `artifact`, or takes it from the cache, and finds out what is in it.
+    ///
+    /// A component that traps while it lists its workflow classes is loaded all the same: see
+    /// [`Generation::describe_failure`]. Takes as long as compiling does, on a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// When it is not a Worker.
+    pub async fn load(&self, worker: &str, artifact: Vec<u8>, bindings: Bindings) -> Result<Generation, LoadError> {
+        let (engine, linker) = (self.engine.clone(), Arc::clone(&self.linker));
+        let compiled = tokio::task::spawn_blocking(move || compile(&engine, &linker, &artifact)).await;
+        let (pre, digest) = compiled.unwrap_or_else(|panic| Err(LoadError::Invalid { reason: panic.to_string() }))?;
+        let fetch = fetch(&pre);
+        let workflows = workflows(&pre)?;
+        if fetch.is_none() && workflows.is_none() {
+            return Err(LoadError::NothingExported { exports: exports(&self.engine, pre.component()) });
+        }
+        let mut code = Code {
+            engine: self.engine.clone(),
+            pre,
+            fetch,
+            workflows,
+            classes: Vec::new(),
+            describe_failure: None,
+            digest,
+        };
+        let worker: Arc<str> = worker.into();
+        match self.describe(&code, &worker, &bindings).await {
+            Ok(classes) => code.classes = classes,
+            Err(death) => code.describe_failure = Some(death),
+        }
+        let (code, services) = (Arc::new(code), Arc::clone(&self.services));
+        Ok(Generation { code, worker, bindings, services, retired: SetOnce::new() })
+    }
+
+    async fn describe(&self, code: &Code, worker: &Arc<str>, bindings: &Bindings) -> Result<Vec<Class>, Death> {
+        let Some(indices) = &code.workflows else { return Ok(Vec::new()) };
+        let guest = Guest { worker: Arc::clone(worker), bindings: bindings.clone(), run: None, cpu: DESCRIBE_CPU_MAX };
+        let mut store = GuestState::store(&self.engine, &self.services, guest);
+        let described = real::timeout(DESCRIBE_MAX, call_describe(&code.pre, indices, &mut store)).await;
+        match described {
+            Some(Ok(classes)) => Ok(classes),
+            Some(Err(error)) => Err(trap::explain(&store, &error)),
+            None => Err(Death {
+                message: format!("listing its workflow classes took over {} seconds", DESCRIBE_MAX.as_secs()),
+                backtrace: None,
+            }),
+        }
+    }
+}
+
+async fn call_describe(
+    pre: &InstancePre<GuestState>,
+    indices: &GuestIndices,
+    store: &mut Store<GuestState>,
+) -> wasmtime::Result<Vec<Class>> {
+    let instance = pre.instantiate_async(&mut *store).await?;
+    let classes = indices.load(&mut *store, &instance)?.call_describe(&mut *store).await?;
+    let mut classes: Vec<_> =
+        classes.into_iter().map(|class| Class { name: class.name, source: class.source }).collect();
+    classes.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(classes)
+}
+
+fn compile(
+    engine: &Engine,
+    linker: &Linker<GuestState>,
+    artifact: &[u8],
+) -> Result<(InstancePre<GuestState>, String), LoadError> {
+    // The header: `\0asm`, then the version; a component's has a 1 in the third byte, the layer.
+    match artifact.get(..8) {
+        Some([0, b'a', b's', b'm', _, _, 1, 0]) => {}
+        Some([0, b'a', b's', b'm', ..]) => return Err(LoadError::CoreModule),
+        _ => return Err(LoadError::NotWasm),
+    }
+    let component = Component::from_binary(engine, artifact)
+        .map_err(|error| LoadError::Invalid { reason: format!("{error:#}") })?;
+    let pre = linker.instantiate_pre(&component).map_err(|error| import_error(&error))?;
+    Ok((pre, digest(artifact)))
+}
+
+/// The linker names what it misses, between backticks: the interface, then what of it, then what is wrong with that.
+fn import_error(error: &wasmtime::Error) -> LoadError {
+    let text = format!("{error:#}");
+    let mut quoted = text.split('`').skip(1).step_by(2);
+    let Some(interface) = quoted.next().map(ToOwned::to_owned) else { return LoadError::Invalid { reason: text } };
+    let wrong = text.rsplit(": ").next().unwrap_or_default();
+    let reason = match quoted.next() {
+        Some(item) if wrong.ends_with("implementation is missing") => format!(" (`{item}` is missing)"),
+        Some(item) => format!(" (its `{item}`: {wrong})"),
+        None => String::new(),
+    };
+    LoadError::Import { interface, reason }
+}
+
+/// 0.3 first: a component with both was made for it.
+fn fetch(pre: &InstancePre<GuestState>) -> Option<ProxyPre<GuestState>> {
+    if let Ok(service) = p3::bindings::ServicePre::new(pre.clone()) {
+        return Some(ProxyPre::P3(service));
+    }
+    p2::bindings::ProxyPre::new(pre.clone()).ok().map(ProxyPre::P2)
+}
+
+fn workflows(pre: &InstancePre<GuestState>) -> Result<Option<GuestIndices>, LoadError> {
+    match GuestIndices::new(pre) {
+        Ok(indices) => Ok(Some(indices)),
+        Err(error) => {
+            let reason = format!("{error:#}");
+            if reason.contains("no exported instance named") { Ok(None) } else { Err(LoadError::Mismatch { reason }) }
+        }
+    }
+}
+
+fn exports(engine: &Engine, component: &Component) -> Vec<String> {
+    component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect()
+}
+
+/// FNV-1a of 128 bits: tells artifacts of one developer apart, no more is asked of it.
+fn digest(artifact: &[u8]) -> String {
+    const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+    let hash = artifact.iter().fold(OFFSET, |hash, byte| (hash ^ u128::from(*byte)).wrapping_mul(PRIME));
+    format!("{hash:032x}")
+}
+
+#[cfg(test)]
+mod tests;

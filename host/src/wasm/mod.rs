@@ -1,0 +1,31 @@
+//! The wasmtime embedding: from the bytes of a component to guests that run under the host's rules.
+//!
+//! In reading order: the [engine] is configured once; the [loader] makes a [`Generation`] of an artifact; a store with a
+//! [`GuestState`] is made for each run of an instance ([`Runner`]) and each instance that serves requests
+//! ([`crate::triggers::http`]). What a guest may use is limited ([limits]), what it prints is taken ([console]), what it dies of is
+//! put into words ([trap]).
+//!
+//! Promises: nothing a guest does ends the process, blocks another guest for longer than a tick, or reaches the machine
+//! other than through outbound HTTP. Never here: files, the terminal, the journal.
+
+pub mod bindings;
+mod clock;
+pub mod console;
+pub mod engine;
+mod generation;
+pub mod limits;
+mod linker;
+pub mod loader;
+mod outbound;
+mod runner;
+mod services;
+mod state;
+pub mod trap;
+
+pub use engine::{EngineError, EngineOptions, default_cache_dir};
+pub use generation::{Class, Generation, Slot};
+pub use loader::{LoadError, Loader};
+pub use runner::Runner;
+pub use services::Services;
+pub use state::GuestState;
+pub use trap::Death;

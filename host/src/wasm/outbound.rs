@@ -1,0 +1,123 @@
+//! HTTP that guests send.
+//!
+//! Promises: every request of a guest, WASI 0.2 and 0.3, passes here; a run that waits for an answer, or for its body, is
+//! busy. Never does: answer a request itself.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future;
+use http_body::{Body, Frame, SizeHint};
+use miniflow_runtime::Run;
+use miniflow_runtime::clock::real;
+use miniflow_runtime::run::Busy;
+use wasmtime_wasi_http::p2::bindings::http::types as p2;
+use wasmtime_wasi_http::p3::bindings::http::types as p3;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, default_send_request};
+
+/// Longer than waking a task takes.
+const WAKE_MARGIN: Duration = Duration::from_millis(10);
+
+/// The way out of one store.
+pub(super) struct Outbound {
+    run: Option<Arc<Run>>,
+}
+
+impl Outbound {
+    pub(super) fn new(run: Option<Arc<Run>>) -> Self {
+        Self { run }
+    }
+}
+
+/// Drives the connection while the response is read.
+type Connection = Box<dyn Future<Output = Result<(), Error>> + Send>;
+
+type Sending = Box<dyn Future<Output = Result<(http::Response<WasiBody>, Connection), Error>> + Send>;
+
+impl WasiHttpHooks for Outbound {
+    fn send_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Sending {
+        let run = self.run.clone();
+        let busy = run.as_ref().map(Run::busy);
+        Box::new(async move {
+            let (response, connection) = default_send_request(request, options).await?;
+            let Some(busy) = busy else {
+                return Ok((response.map(WasiBody::new), Box::new(connection) as Connection));
+            };
+            let response = response.map(|body| WasiBody::new(Awaited { body: WasiBody::new(body), run, busy: None }));
+            let connection = async move { future::join(connection, release_later(busy)).await.0 };
+            Ok((response, Box::new(connection) as Connection))
+        })
+    }
+
+    fn p2_error_from_connect(&mut self, error: &io::Error) -> p2::ErrorCode {
+        match error.kind() {
+            io::ErrorKind::TimedOut => p2::ErrorCode::ConnectionTimeout,
+            io::ErrorKind::ConnectionRefused => p2::ErrorCode::ConnectionRefused,
+            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => p2::ErrorCode::DestinationUnavailable,
+            _ if error.raw_os_error().is_none() => {
+                p2::ErrorCode::DnsError(p2::DnsErrorPayload { rcode: Some(error.to_string()), info_code: None })
+            }
+            _ => p2::ErrorCode::InternalError(Some(error.to_string())),
+        }
+    }
+
+    fn p3_error_from_connect(&mut self, error: &io::Error) -> p3::ErrorCode {
+        match error.kind() {
+            io::ErrorKind::TimedOut => p3::ErrorCode::ConnectionTimeout,
+            io::ErrorKind::ConnectionRefused => p3::ErrorCode::ConnectionRefused,
+            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => p3::ErrorCode::DestinationUnavailable,
+            // A failed look-up comes without a number of the system's.
+            _ if error.raw_os_error().is_none() => {
+                p3::ErrorCode::DnsError(p3::DnsErrorPayload { rcode: Some(error.to_string()), info_code: None })
+            }
+            _ => p3::ErrorCode::InternalError(Some(error.to_string())),
+        }
+    }
+}
+
+/// Keeps the run busy until the guest has surely been woken with the response. A guest of WASI 0.2 is sent it by another
+/// task: between the end of that task and the guest's next poll it would look as if nothing could happen any more.
+async fn release_later(busy: Busy) {
+    real::sleep(WAKE_MARGIN).await;
+    drop(busy);
+}
+
+/// A response's body. While somebody waits for more of it, the run is busy; a response that is merely kept is not.
+struct Awaited {
+    body: WasiBody,
+    run: Option<Arc<Run>>,
+    busy: Option<Busy>,
+}
+
+impl Body for Awaited {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.body).poll_frame(cx);
+        if polled.is_ready() {
+            this.busy = None;
+        } else if this.busy.is_none() {
+            this.busy = this.run.as_ref().map(Run::busy);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

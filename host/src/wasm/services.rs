@@ -1,0 +1,37 @@
+//! What guests share: the clock, the console's sink and the runtime that keeps instances.
+
+use std::sync::Arc;
+
+use miniflow_runtime::{Clock, Handle};
+use tokio::sync::SetOnce;
+
+use crate::bindings::logging::LogSink;
+
+/// What is behind the host functions. One for the session.
+pub struct Services {
+    /// Time for guests.
+    pub clock: Arc<dyn Clock>,
+    /// Where guests' lines go.
+    pub logs: Arc<dyn LogSink>,
+    runtime: SetOnce<Handle>,
+}
+
+impl Services {
+    /// Returns services without a runtime yet: that one needs the runner, which needs these.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>, logs: Arc<dyn LogSink>) -> Self {
+        Self { clock, logs, runtime: SetOnce::new() }
+    }
+
+    /// Says which runtime it is. Guests that ask for it wait until then. Only the first call counts.
+    pub fn set_runtime(&self, handle: Handle) {
+        if self.runtime.set(handle).is_err() {
+            tracing::debug!("the runtime was set already");
+        }
+    }
+
+    /// The runtime, as soon as there is one. Cancel-safe.
+    pub async fn runtime(&self) -> &Handle {
+        self.runtime.wait().await
+    }
+}
