@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod dev;
 pub mod report;
+pub mod server;
 pub mod triggers;
 pub mod wasm;
 

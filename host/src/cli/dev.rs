@@ -2,15 +2,21 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
+use miniflow_runtime::{SystemClock, storage};
 use tokio::net::TcpListener;
+use tracing_subscriber::layer::SubscriberExt;
 
-use super::place;
+use super::{place, stop};
+use crate::bindings::logging::{Level, LogLine, LogSink};
 use crate::config::{self, Problem, Problems, Project};
 use crate::dev::build::{self, Progress};
-use crate::report::{self, Style, terminal};
+use crate::report::{self, Banner, Console, Printer, StateKept, Style, terminal};
+use crate::server::{Server, ServerOptions};
+use crate::wasm::default_cache_dir;
 
 /// The folder of everything we keep in a project.
 const OWN_FOLDER: &str = ".miniflow";
@@ -140,7 +146,10 @@ pub(super) async fn run(args: DevArgs, style: Style) -> Result<(), Problems> {
     prepare_state(&options.state, &project)?;
     let component =
         if args.no_build { build::last_built(&project).await? } else { build::build(&project, &ToTerminal).await? };
-    serve(project, options, listener, &component).await
+    let (console, printer) = start_console(options.log_level, style)?;
+    let served = serve_until_stopped(&project, &options, listener, &component, console, style).await;
+    printer.finish();
+    served
 }
 
 fn prepare_state(state: &StateFolder, project: &Project) -> Result<(), Problems> {
@@ -151,16 +160,69 @@ fn prepare_state(state: &StateFolder, project: &Project) -> Result<(), Problems>
     }
 }
 
-// ---- TEMPORARY END: replaced by the call of the server. -----------------------------------------------------------
-async fn serve(
-    _project: Project,
-    _options: DevOptions,
-    _listener: TcpListener,
+async fn serve_until_stopped(
+    project: &Project,
+    options: &DevOptions,
+    listener: TcpListener,
     component: &Path,
+    console: Option<Console>,
+    style: Style,
 ) -> Result<(), Problems> {
-    Err(Problem::error(format!("`{}` cannot be served by this version", component.display())).into())
+    let logs: Arc<dyn LogSink> = match console {
+        Some(console) => Arc::new(console),
+        None => Arc::new(Silence),
+    };
+    let server_options = ServerOptions {
+        state: options.state.path().map(Path::to_owned),
+        durability: match options.durability {
+            Durability::Normal => storage::Durability::Normal,
+            Durability::Full => storage::Durability::Full,
+        },
+        cache_dir: default_cache_dir(|name| std::env::var_os(name)),
+        clock: SystemClock::shared(),
+        logs,
+    };
+    let server = Server::start(project, component, server_options).await?;
+    terminal::stderr(&report::problems(server.warnings(), style));
+    let address = listener.local_addr().map_err(|error| Problem::error(format!("could not listen: {error}")))?;
+    let banner = Banner {
+        project,
+        workflows: server.workflows(),
+        url: &format!("http://{address}"),
+        state: options.state.path().map_or(StateKept::InMemory, StateKept::Folder),
+        resumed: server.recovered().unfinished,
+        orphaned: server.recovered().orphaned,
+        next_wake: server.next_wake(),
+    };
+    terminal::stderr(&banner.render(style));
+    let served = server.serve(listener, stop::asked_for()).await;
+    served.map_err(|error| Problem::error(format!("the server stopped: {error}")).into())
 }
-// --------------------------------------------------------------------------------------------------------------------
+
+/// Prints what happens from now on. None at level `none`.
+fn start_console(level: LogLevel, style: Style) -> Result<(Option<Console>, Printer), Problems> {
+    let least = match level {
+        LogLevel::None | LogLevel::Error => Level::Error,
+        LogLevel::Warn => Level::Warn,
+        LogLevel::Info => Level::Info,
+        LogLevel::Debug => Level::Debug,
+    };
+    let (console, printer) =
+        Console::start(style, least).map_err(|error| Problem::error(format!("could not start a thread: {error}")))?;
+    if level == LogLevel::None {
+        return Ok((None, printer));
+    }
+    // Fails only when somebody who embeds this has one already: theirs is used then.
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(console.clone()));
+    Ok((Some(console), printer))
+}
+
+/// Takes no lines.
+struct Silence;
+
+impl LogSink for Silence {
+    fn line(&self, _: LogLine) {}
+}
 
 /// Shows what a build does.
 struct ToTerminal;

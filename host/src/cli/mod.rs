@@ -5,6 +5,7 @@
 
 mod dev;
 mod place;
+mod stop;
 #[cfg(test)]
 mod tests;
 mod version;

@@ -19,6 +19,8 @@ pub struct Banner<'a> {
     pub state: StateKept<'a>,
     /// How many instances of an earlier session go on.
     pub resumed: usize,
+    /// How many are kept although nothing runs their workflow any more.
+    pub orphaned: usize,
     /// How long it is until the next of them wakes.
     pub next_wake: Option<Duration>,
 }
@@ -98,10 +100,14 @@ impl Banner<'_> {
             1 => "1 picked up again".to_owned(),
             count => format!("{count} picked up again"),
         };
-        match self.next_wake {
+        let mut line = match self.next_wake {
             Some(wait) => format!("{picked_up}, the next wakes {}", in_words(wait)),
             None => picked_up,
+        };
+        if self.orphaned > 0 {
+            line.push_str(&format!("; {} kept, whose workflow is not here any more", self.orphaned));
         }
+        line
     }
 }
 

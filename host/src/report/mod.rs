@@ -8,11 +8,13 @@
 mod style;
 
 mod banner;
+mod console;
 mod problems;
 
 pub mod terminal;
 
 pub use banner::{Banner, StateKept};
+pub use console::{Console, Printer};
 pub use problems::problems;
 pub use style::Style;
 

@@ -40,6 +40,10 @@ impl Style {
         self.paint(code, text)
     }
 
+    pub(super) fn word(self, code: &str, text: &str) -> String {
+        self.paint(code, text)
+    }
+
     fn paint(self, code: &str, text: &str) -> String {
         match self {
             Self::Plain => text.to_owned(),

@@ -25,6 +25,7 @@ fn banner(project: &Project) -> Banner<'_> {
         url: "http://127.0.0.1:8787",
         state: StateKept::InMemory,
         resumed: 0,
+        orphaned: 0,
         next_wake: None,
     }
 }
@@ -60,6 +61,7 @@ fn the_banner_lists_everything_that_is_served() {
         workflows: &workflows,
         state: StateKept::Folder(Path::new(".miniflow/state")),
         resumed: 3,
+        orphaned: 0,
         next_wake: Some(Duration::from_secs(252)),
         ..banner(&project)
     };

@@ -3,12 +3,14 @@
 //! Promises: what [`Storage::commit`] returned `Ok` for survives the process (and, with [`Durability::Full`], the machine); a group
 //! is kept whole or not at all. Never does: decide, read the clock, start threads.
 
+mod directory;
 #[cfg(feature = "test-util")]
 pub mod memory;
 pub mod sqlite;
 
 use std::path::PathBuf;
 
+pub use directory::StateDirectory;
 pub use sqlite::{Reader, SqliteStorage};
 
 use crate::clock::Timestamp;
