@@ -117,10 +117,17 @@ impl<S: Storage> Core<S> {
             return;
         }
         let step = step_of(&command).cloned();
+        let is_success = matches!(command, Command::Succeed { .. });
         let _ = self.apply(key, command);
         let Some(resident) = self.residents.get_mut(&key) else { return };
         let step = step.and_then(|step| resident.instance.find(&step));
         if let (Some(step), Some(active)) = (step, &mut resident.active) {
+            if is_success && resident.instance.answer(step).is_none() {
+                // Too late or too large. The guest took the answer to be a commit away, and is told that it is not.
+                active.answers_sent += 1;
+                self.replies.push(super::core::After::Answer(reply, Answer::Later));
+                return;
+            }
             active.parked.insert(step, reply);
             self.answer(key, step);
         }

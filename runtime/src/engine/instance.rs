@@ -189,13 +189,13 @@ impl Instance {
                     failure(no, attempt, config, text::timed_out(config.timeout_ms), true, context.now)
                 }
                 Some((no, _, config)) => failure(no, attempt, config, error, retryable, context.now),
-                None => Vec::new(),
+                None => self.next_attempt(&key, context),
             },
             Command::Expire { key, attempt } => match self.executing(&key, attempt) {
                 Some((no, _, config)) => {
                     failure(no, attempt, config, text::timed_out(config.timeout_ms), true, context.now)
                 }
-                None => Vec::new(),
+                None => self.next_attempt(&key, context),
             },
             Command::Abandon { key } => match self.find(&key) {
                 Some(step) if self.open.contains(&step) => vec![Entry::StepAbandoned { step }],
@@ -245,13 +245,21 @@ impl Instance {
             return vec![Entry::StepStarted { key, alone, config }];
         };
         match &self.steps[step as usize].state {
-            StepState::Retrying { next_attempt, at, .. } if context.now >= *at => {
-                vec![Entry::AttemptStarted { step, attempt: *next_attempt }]
-            }
+            StepState::Retrying { .. } => self.next_attempt(&key, context),
             StepState::Abandoned { was } => match &**was {
                 StepState::Executing { attempt, .. } => vec![Entry::AttemptStarted { step, attempt: attempt + 1 }],
                 _ => vec![Entry::StepReopened { step }],
             },
+            _ => Vec::new(),
+        }
+    }
+
+    /// The guest asks about a step whose delay may be over already: its timer may have fired when nobody was there to go on.
+    fn next_attempt(&self, key: &StepKey, context: Context) -> Vec<Entry> {
+        match self.find(key).and_then(|step| Some((step, self.state(step)?))) {
+            Some((step, StepState::Retrying { next_attempt, at, .. })) if context.now >= *at => {
+                vec![Entry::AttemptStarted { step, attempt: *next_attempt }]
+            }
             _ => Vec::new(),
         }
     }
@@ -265,7 +273,9 @@ impl Instance {
     }
 
     fn succeed(&self, key: &StepKey, attempt: u32, output: Bytes, context: Context) -> Vec<Entry> {
-        let Some((step, deadline, config)) = self.executing(key, attempt) else { return Vec::new() };
+        let Some((step, deadline, config)) = self.executing(key, attempt) else {
+            return self.next_attempt(key, context);
+        };
         if context.now >= deadline {
             return failure(step, attempt, config, text::timed_out(config.timeout_ms), true, context.now);
         }

@@ -144,6 +144,8 @@ pub enum Answer {
     },
     /// It is over.
     Settled(Outcome),
+    /// It was not done after all: ask again, and wait.
+    Later,
 }
 
 impl StepState {

@@ -64,7 +64,7 @@ impl Drive {
         let no = self.instance.find(&key(kind, name))?;
         match self.instance.answer(no)? {
             Answer::Settled(outcome) => Some(outcome),
-            Answer::Execute { .. } => None,
+            Answer::Execute { .. } | Answer::Later => None,
         }
     }
 }
@@ -121,6 +121,18 @@ fn a_late_result_of_an_earlier_attempt_means_nothing() {
     drive.give(Command::Due { step: 0, attached: true });
     assert_eq!(drive.succeed("a", 1), []);
     assert!(matches!(drive.succeed("a", 2)[..], [Entry::StepSucceeded { .. }]));
+}
+
+#[test]
+fn a_result_that_comes_after_the_timeout_and_the_delay_begins_the_next_attempt() {
+    let mut drive = Drive::new();
+    drive.begin("a", 5);
+    drive.now = 1000;
+    drive.give(Command::Due { step: 0, attached: false });
+    drive.now = 1100;
+    // The timer of the retry fires while the guest is still in the body of the first attempt.
+    assert_eq!(drive.give(Command::Due { step: 0, attached: false }), []);
+    assert_eq!(drive.succeed("a", 1), [Entry::AttemptStarted { step: 0, attempt: 2 }]);
 }
 
 #[test]

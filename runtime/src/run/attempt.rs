@@ -106,10 +106,16 @@ impl Attempt {
     }
 
     async fn settle(self, command: Command, kind: Kind) -> Verdict {
-        let Self { body, mut open, .. } = self;
+        let Self { body, mut open, config, .. } = self;
         drop(body);
         let run = Arc::clone(&open.run);
-        match run.ask(command, kind).await {
+        let mut answer = run.ask(command, kind).await;
+        if answer == Answer::Later {
+            let command = Command::BeginStep { key: open.key.clone(), config, alone: open.alone };
+            answer = run.ask(command, Kind::Parked).await;
+        }
+        match answer {
+            Answer::Later => std::future::pending().await,
             Answer::Execute { attempt, config } => Verdict::Retry(Self::new(open, attempt, config)),
             Answer::Settled(outcome) => {
                 open.over = true;

@@ -212,6 +212,8 @@ impl Run {
         };
         match answer {
             Answer::Execute { attempt, config } => Begun::Execute(Attempt::new(open, attempt, config)),
+            // Said to a success only.
+            Answer::Later => std::future::pending().await,
             Answer::Settled(outcome) => {
                 open.over = true;
                 match outcome {
@@ -296,7 +298,7 @@ impl Run {
                 let command = Command::BeginWait { key: open.key.clone(), event_type, timeout_ms, alone: open.alone };
                 match self.ask(command, Kind::Parked).await {
                     Answer::Settled(outcome) => outcome,
-                    Answer::Execute { .. } => Outcome::Stored,
+                    Answer::Execute { .. } | Answer::Later => Outcome::Stored,
                 }
             }
         };

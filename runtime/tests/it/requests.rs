@@ -255,3 +255,19 @@ async fn no_slot_means_queued() {
     world.reach(&handle, "first", InstanceStatus::Running).await;
     assert_eq!(handle.status("w", "second").await.unwrap().status, InstanceStatus::Queued);
 }
+
+#[tokio::test]
+async fn an_output_that_is_too_large_is_tried_again_and_the_instance_waits_meanwhile() {
+    let mut world = World::new(|run, effects| async move {
+        step(&run, "a", |attempt| {
+            effects.add("a");
+            async move { Ok(if attempt == 1 { Bytes::from(vec![b'1'; 2 << 20]) } else { bytes("1") }) }
+        })
+        .await
+    });
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    world.reach(&handle, "one", InstanceStatus::Waiting).await;
+    world.drive_to(&handle, "one", InstanceStatus::Complete).await;
+    assert_eq!(world.effects.of("a"), 2);
+}
