@@ -105,3 +105,8 @@ pub mod __private {
     pub use wasip3::http::service::export as export_http;
     pub use wasip3::http::types::{ErrorCode, Request as HttpRequest, Response as HttpResponse};
 }
+
+/// The README's example, to be compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
