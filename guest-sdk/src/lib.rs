@@ -33,7 +33,11 @@
 //!     async fn run(&self, event: WorkflowEvent<String>, step: WorkflowStep) -> Result<u64> {
 //!         let number = step.do_("number", |_| async { Ok(Date::now().as_millis()) }).await?;
 //!         step.sleep("cool down", "1 hour").await?;
-//!         step.do_("ship", |_| async { Ok(console_log!("{} leaves", event.payload)) }).await?;
+//!         step.do_("ship", |_| async {
+//!             console_log!("{} leaves", event.payload);
+//!             Ok(())
+//!         })
+//!         .await?;
 //!         Ok(number)
 //!     }
 //! }
@@ -101,3 +105,8 @@ pub mod __private {
     pub use wasip3::http::service::export as export_http;
     pub use wasip3::http::types::{ErrorCode, Request as HttpRequest, Response as HttpResponse};
 }
+
+/// The README's example, to be compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

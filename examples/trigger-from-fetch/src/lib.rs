@@ -5,7 +5,7 @@ use miniflow_sdk::*;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-#[event(fetch)]
+#[event(fetch, respond_with_errors)]
 async fn fetch(req: Request, env: Env, _ctx: Context) -> Result<Response> {
     if req.path() != "/" {
         return Response::error("Not Found", 404);

@@ -90,17 +90,17 @@ fn fetch(item: &ItemFn, respond_with_errors: bool) -> Result<TokenStream> {
     Ok(quote! {
         const _: () = {
             #[allow(dead_code, unreachable_code, reason = "only the types matter")]
-            fn check() {
+            fn __miniflow_check() {
                 #(#inputs)*
                 #result
                 let _ = #name;
             }
 
             #[cfg(target_family = "wasm")]
-            struct Export;
+            struct __MiniflowFetch;
 
             #[cfg(target_family = "wasm")]
-            impl ::miniflow_sdk::__private::HttpGuest for Export {
+            impl ::miniflow_sdk::__private::HttpGuest for __MiniflowFetch {
                 async fn handle(
                     request: ::miniflow_sdk::__private::HttpRequest,
                 ) -> ::core::result::Result<
@@ -112,7 +112,7 @@ fn fetch(item: &ItemFn, respond_with_errors: bool) -> Result<TokenStream> {
             }
 
             #[cfg(target_family = "wasm")]
-            ::miniflow_sdk::__private::export_http!(Export);
+            ::miniflow_sdk::__private::export_http!(__MiniflowFetch);
         };
     })
 }

@@ -43,8 +43,8 @@ pub(crate) fn expand(arguments: &TokenStream, item: TokenStream) -> Result<Token
         quote! {
             #[cfg(target_family = "wasm")]
             const _: () = {
-                use ::miniflow_sdk::__private::WorkflowsExport as Export;
-                ::miniflow_sdk::__private::export_workflows!(Export);
+                use ::miniflow_sdk::__private::WorkflowsExport as __MiniflowWorkflows;
+                ::miniflow_sdk::__private::export_workflows!(__MiniflowWorkflows);
             };
         }
     });

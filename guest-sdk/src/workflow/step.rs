@@ -79,16 +79,23 @@ impl WorkflowStep {
             Begun::Execute(attempt) => attempt,
         };
         loop {
-            let (verdict, output) = match try_once(&attempt, &body).await {
-                // The copy for the host is made anyway; ours is what `T` is read from.
-                Tried::Output(json) => (Attempt::succeed(attempt, json.clone()).await, json),
-                Tried::Failed { error, retryable } => (Attempt::fail(attempt, error, retryable).await, Vec::new()),
-                Tried::TooLate => (Attempt::expire(attempt).await, Vec::new()),
+            let verdict = match try_once(&attempt, &body).await {
+                Tried::Output(json) => {
+                    // Not the body's own value: see above. It is read before the bytes are given away.
+                    let output = read_output(&name, &json);
+                    match Attempt::succeed(attempt, json).await {
+                        Verdict::Done => return output,
+                        other => other,
+                    }
+                }
+                Tried::Failed { error, retryable } => Attempt::fail(attempt, error, retryable).await,
+                Tried::TooLate => Attempt::expire(attempt).await,
             };
             attempt = match verdict {
-                Verdict::Done => return read_output(&name, &output),
-                Verdict::Failed(error) => return Err(error.into()),
                 Verdict::Retry(next) => next,
+                Verdict::Failed(error) => return Err(error.into()),
+                // Only a success is ever answered so.
+                Verdict::Done => return Err(format!("step `{name}` failed, but is recorded as done").into()),
             };
         }
     }

@@ -6,7 +6,7 @@
 //! | `POST /echo-chunks` | the same through the Worker, chunk by chunk |
 //! | `POST /length` | reads the whole body, answers its length |
 //! | `GET /stream?n=&ms=` | `n` chunks, `ms` apart |
-//! | `GET /broken-stream` | a chunk, then an error |
+//! | `GET /broken-stream?ms=` | a chunk, then an error `ms` later |
 //! | `* /request` | answers method, URL and headers |
 //! | `GET /answer?status=` | a body with that status and two cookies |
 //! | `GET /env?name=` | answers a variable; `GET /env` all that the process sees |
@@ -57,7 +57,10 @@ pub async fn route(mut req: Request, env: Env, ctx: Context) -> Result<Response>
             Delay::from(Duration::from_millis(query.ms)).await;
             Ok::<_, Error>(format!("chunk {i}\n"))
         })),
-        "/broken-stream" => Response::from_stream(stream::iter([Ok("first\n"), Err(Error::from("no more"))])),
+        "/broken-stream" => Response::from_stream(stream::iter(0..2).then(move |i| async move {
+            Delay::from(Duration::from_millis(query.ms)).await;
+            if i == 0 { Ok("first\n") } else { Err(Error::from("no more")) }
+        })),
         "/request" => {
             let headers: Vec<_> = req.headers().entries().collect();
             Response::from_json(&json!({

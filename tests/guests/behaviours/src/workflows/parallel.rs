@@ -45,7 +45,8 @@ class!(
     /// then comes a sleep. The slow step is dropped, or, with `keep`, awaited in the end. Output: the winner that the last
     /// run saw and the one remembered, which must be the same.
     RaceWinner = async |run: Run| {
-        let mut slow = pin!(run.note_after("slow", if run.params.ms == 0 { 200 } else { run.params.ms }));
+        // In a box, so that it can be dropped before the end of the run.
+        let mut slow = Box::pin(run.note_after("slow", if run.params.ms == 0 { 200 } else { run.params.ms }));
         let winner = {
             let fast = pin!(run.note("fast"));
             match select(slow.as_mut(), fast).await {

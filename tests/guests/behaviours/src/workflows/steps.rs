@@ -90,7 +90,10 @@ class!(
     /// Logs between and inside of steps, with a sleep of `ms` in the middle.
     LogsInsideAndOutside = async |run: Run| {
         console_log!("outside, before");
-        let logged = |_| async { Ok(console_log!("inside")) };
+        let logged = |_| async {
+            console_log!("inside");
+            Ok(())
+        };
         run.step.do_("first", logged).await?;
         console_warn!("outside, between");
         run.step.sleep("nap", run.params.length()).await?;

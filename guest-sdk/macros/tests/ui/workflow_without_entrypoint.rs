@@ -1,0 +1,8 @@
+use miniflow_sdk::*;
+
+#[workflow]
+pub struct Forgotten {
+    env: Env,
+}
+
+fn main() {}
