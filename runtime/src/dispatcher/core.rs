@@ -21,8 +21,12 @@ const GROUP_MAX: usize = 512;
 /// How long facts whose loss only repeats work may wait for a commit to ride with, real time.
 const DEFER_MAX: Duration = Duration::from_millis(1);
 
-/// Runs started that have not said anything yet, at most: bounds what replays of many instances need at once.
-const STARTING_MAX: usize = 64;
+/// How long to look for the next message before going to sleep, real time.
+const SPIN: Duration = Duration::from_micros(25);
+
+/// Runs that work without waiting for anything but commits, at most. Thousands side by side would only fill memory and
+/// caches: the machine has a few cores, and a group commit is full with fewer. A run that waits for anything else lets others start.
+const BUSY_MAX: usize = 64;
 
 /// How long bodies may go on when the process is asked to stop, real time.
 const GRACE: Duration = Duration::from_secs(2);
@@ -55,7 +59,7 @@ pub(super) struct Core<S> {
     pub(super) wanted: HashMap<InstanceKey, bool>,
     /// To be looked at after the commit: may they leave memory?
     pub(super) leaving: Vec<InstanceKey>,
-    pub(super) unheard: usize,
+    pub(super) busy: usize,
     pub(super) parked: usize,
     pub(super) next_key: InstanceKey,
     pub(super) next_run: RunId,
@@ -100,7 +104,7 @@ impl<S: Storage> Core<S> {
             starts: VecDeque::new(),
             wanted: HashMap::new(),
             leaving: Vec::new(),
-            unheard: 0,
+            busy: 0,
             parked: 0,
             next_key,
             next_run: 1,
@@ -156,6 +160,12 @@ impl<S: Storage> Core<S> {
             if taken == GROUP_MAX || self.has_starts() || self.urgent {
                 continue;
             }
+            if taken > 0
+                && let Some(message) = soon(&mut inbox)
+            {
+                self.take_message(message);
+                continue;
+            }
             // Every branch is cancel-safe: a message is taken or left, a timer is looked at again.
             tokio::select! {
                 biased;
@@ -197,7 +207,7 @@ impl<S: Storage> Core<S> {
     }
 
     fn has_starts(&self) -> bool {
-        !self.starts.is_empty() && self.unheard < STARTING_MAX && self.stopping.is_none()
+        !self.starts.is_empty() && self.busy < BUSY_MAX && self.stopping.is_none()
     }
 
     fn start_runs(&mut self) {
@@ -253,7 +263,7 @@ impl<S: Storage> Core<S> {
     fn take_message(&mut self, message: Message) {
         match message {
             Message::Run(message) => self.run_message(message),
-            Message::Heard { run, key } => self.heard(key, run),
+            Message::Yielded { run, key } => self.yielded(key, run),
             Message::Idle { run, key, answers_seen } => self.idle(key, run, answers_seen),
             Message::Trapped { run, key, error, culprit, replaying } => {
                 self.trapped(key, run, Command::Trap { error, culprit, replaying });
@@ -269,7 +279,7 @@ impl<S: Storage> Core<S> {
                 let overview = Overview {
                     runs: self.residents.values().filter(|resident| resident.active.is_some()).count(),
                     parked: self.parked,
-                    starting: self.starts.len() + self.unheard,
+                    starting: self.starts.len() + self.busy,
                     resident: self.residents.len(),
                     timers: self.timers.len(),
                     next_timer: self.timers.first().map(|(at, ..)| *at),
@@ -451,6 +461,19 @@ fn is_urgent(entry: &Entry) -> bool {
         | Entry::SleepStarted { .. }
         | Entry::WaitStarted { .. } => false,
     }
+}
+
+/// The next message, if it comes within [`SPIN`]. A guest that goes on from step to step asks again at once, and waking a
+/// thread that went to sleep in between takes longer than all the rest.
+fn soon(inbox: &mut UnboundedReceiver<Message>) -> Option<Message> {
+    let since = Stopwatch::start();
+    while since.elapsed() < SPIN {
+        if let Ok(message) = inbox.try_recv() {
+            return Some(message);
+        }
+        std::hint::spin_loop();
+    }
+    None
 }
 
 async fn until(clock: &dyn Clock, at: Option<Timestamp>) {

@@ -90,7 +90,7 @@ pub struct Overview {
     pub runs: usize,
     /// Of these, runs that wait for something soon.
     pub parked: usize,
-    /// Runs to be started, and runs that have not said anything yet.
+    /// Runs to be started, and runs that have not come to wait for anything yet.
     pub starting: usize,
     /// Instances in memory.
     pub resident: usize,

@@ -17,8 +17,8 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, ApiError>>;
 
 pub(crate) enum Message {
     Run(RunMessage),
-    /// The run has come as far as waiting for something; sent once, if it had said nothing before.
-    Heard {
+    /// The run waits for more than a commit, such as a body for an answer from elsewhere. Sent once.
+    Yielded {
         run: RunId,
         key: InstanceKey,
     },

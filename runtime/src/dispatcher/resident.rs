@@ -35,13 +35,13 @@ pub(super) struct Active {
     pub(super) answers_sent: u64,
     /// Every branch waits, and it was kept because it is to be woken soon.
     pub(super) idle: bool,
-    /// It has said something.
-    pub(super) heard: bool,
+    /// It has come to wait for more than a commit.
+    pub(super) yielded: bool,
 }
 
 impl Active {
     pub(super) fn new(run: Arc<Run>) -> Self {
-        Self { run, parked: HashMap::new(), answers_sent: 0, idle: false, heard: false }
+        Self { run, parked: HashMap::new(), answers_sent: 0, idle: false, yielded: false }
     }
 }
 

@@ -92,13 +92,12 @@ impl<S: Storage> Core<S> {
         let instance_id = Arc::from(resident.fixed.id.as_str());
         let run = Run::new((id, key), definition, instance_id, event, &mut resident.instance, (clock, sender));
         resident.active = Some(Active::new(Arc::clone(&run)));
-        self.unheard += 1;
+        self.busy += 1;
         self.runner.start(run);
     }
 
     pub(super) fn run_message(&mut self, message: RunMessage) {
         let RunMessage { run, key, told, ask } = message;
-        self.heard(key, run);
         if !self.is_active(key, run) {
             return;
         }
@@ -143,19 +142,19 @@ impl<S: Storage> Core<S> {
         }
     }
 
-    pub(super) fn heard(&mut self, key: InstanceKey, run: RunId) {
+    pub(super) fn yielded(&mut self, key: InstanceKey, run: RunId) {
         if let Some(resident) = self.residents.get_mut(&key)
             && let Some(active) = &mut resident.active
             && active.run.id == run
-            && !std::mem::replace(&mut active.heard, true)
+            && !std::mem::replace(&mut active.yielded, true)
         {
-            self.unheard -= 1;
+            self.busy -= 1;
         }
     }
 
     /// Nothing can happen in the run before a timer or an event: it is kept if that is soon, or hibernates.
     pub(super) fn idle(&mut self, key: InstanceKey, run: RunId, answers_seen: u64) {
-        self.heard(key, run);
+        self.yielded(key, run);
         if !self.is_active(key, run) {
             return;
         }
@@ -179,7 +178,6 @@ impl<S: Storage> Core<S> {
     }
 
     pub(super) fn trapped(&mut self, key: InstanceKey, run: RunId, command: Command) {
-        self.heard(key, run);
         if !self.is_active(key, run) {
             return;
         }
@@ -200,8 +198,8 @@ impl<S: Storage> Core<S> {
     fn end_run(&mut self, key: InstanceKey) -> Option<Active> {
         let resident = self.residents.get_mut(&key)?;
         let active = resident.active.take()?;
-        if !active.heard {
-            self.unheard -= 1;
+        if !active.yielded {
+            self.busy -= 1;
         }
         if active.idle {
             self.parked -= 1;

@@ -95,8 +95,8 @@ struct Inner {
     answers_seen: u64,
     do_steps: u32,
     idle_sent: Option<(u64, usize)>,
-    /// The dispatcher knows that the guest got somewhere.
-    heard: bool,
+    /// The dispatcher knows that the guest waits for more than a commit, so that others may have their turn.
+    yielded: bool,
     settled: bool,
 }
 
@@ -122,7 +122,7 @@ impl Run {
             answers_seen: 0,
             do_steps: 0,
             idle_sent: None,
-            heard: false,
+            yielded: false,
             settled: false,
         };
         Arc::new(Self {
@@ -348,15 +348,16 @@ impl Run {
             let mark = (inner.answers_seen, inner.parked);
             if idle && inner.idle_sent != Some(mark) {
                 inner.idle_sent = Some(mark);
-                inner.heard = true;
+                inner.yielded = true;
                 self.flush(&mut inner);
                 let _ = self.engine.send(Message::Idle { run: self.id, key: self.key, answers_seen: mark.0 });
                 return;
             }
         }
         self.flush(&mut inner);
-        if !std::mem::replace(&mut inner.heard, true) {
-            let _ = self.engine.send(Message::Heard { run: self.id, key: self.key });
+        let waits = !woken && inner.committing == 0 && inner.waiting.is_empty();
+        if waits && !std::mem::replace(&mut inner.yielded, true) {
+            let _ = self.engine.send(Message::Yielded { run: self.id, key: self.key });
         }
     }
 
@@ -472,7 +473,6 @@ impl Run {
         let _pending = {
             let mut inner = self.lock();
             let told = std::mem::take(&mut inner.told);
-            inner.heard = true;
             let message = RunMessage { run: self.id, key: self.key, told, ask: Some((command, reply)) };
             let _ = self.engine.send(Message::Run(message));
             match kind {
@@ -491,7 +491,6 @@ impl Run {
     fn flush(&self, inner: &mut Inner) {
         if !inner.told.is_empty() {
             let told = std::mem::take(&mut inner.told);
-            inner.heard = true;
             let _ = self.engine.send(Message::Run(RunMessage { run: self.id, key: self.key, told, ask: None }));
         }
     }
