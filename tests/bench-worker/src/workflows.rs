@@ -106,6 +106,15 @@ class!(
     Serial(BenchParams) = bench
 );
 
+class!(
+    /// `steps` steps, then a wait for `go`: what follows the event is a replay. Beyond the contract, for our own figures.
+    Replay(BenchParams) = async |event: WorkflowEvent<BenchParams>, step: WorkflowStep| {
+        let output = bench(event, step.clone()).await?;
+        step.wait_for_event::<Value>("wait", WaitForEventOptions { type_: go(), timeout: None }).await?;
+        Ok(json!({ "end": now(), "sum": output["sum"], "steps": output["steps"] }))
+    }
+);
+
 #[derive(Deserialize)]
 pub struct SleepParams {
     #[serde(default = "one_second")]

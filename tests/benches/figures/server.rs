@@ -1,0 +1,89 @@
+//! A server to be measured.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use super::client::Client;
+
+/// When a commit counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Normal,
+    Full,
+}
+
+impl Mode {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Full => "full",
+        }
+    }
+}
+
+/// A running server, killed when it goes out of scope.
+pub struct Server {
+    child: Child,
+    pub host: String,
+}
+
+impl Server {
+    /// Starts one on `state`.
+    pub fn start(mode: Mode, state: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_miniflow-under-test"))
+            .arg("dev")
+            .arg(worker())
+            .args(["--no-build", "--port", "0", "--log-level", "warn", "--durability", mode.word()])
+            .arg("--persist-to")
+            .arg(state)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let stderr = child.stderr.take().expect("it is piped");
+        let mut lines = BufReader::new(stderr).lines();
+        let mut said = String::new();
+        loop {
+            let Some(Ok(line)) = lines.next() else { panic!("the server ended:\n{said}") };
+            if let Some((_, host)) = line.split_once("ready on http://") {
+                // Read on, so that it never waits for us.
+                let host = host.trim().to_owned();
+                std::thread::spawn(move || lines.for_each(drop));
+                return Self { child, host };
+            }
+            said.push_str(&line);
+            said.push('\n');
+        }
+    }
+
+    pub fn client(&self) -> Client {
+        Client::connect(&self.host).expect("the server listens")
+    }
+
+    /// Resident memory, MB.
+    pub fn resident_mb(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib: f64 = line.and_then(|line| line.trim().split(' ').next()?.parse().ok()).unwrap_or(f64::NAN);
+        kib * 1024.0 / 1e6
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The folder of the bench Worker, built.
+pub fn worker() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench-worker");
+        miniflow::dev::build::build_blocking(&folder).expect("the bench Worker builds");
+        folder
+    })
+}
