@@ -20,6 +20,7 @@ mod outbound;
 mod runner;
 mod services;
 mod state;
+mod threads;
 pub mod trap;
 
 pub use engine::{EngineError, EngineOptions, default_cache_dir};
@@ -28,4 +29,5 @@ pub use loader::{LoadError, Loader};
 pub use runner::Runner;
 pub use services::Services;
 pub use state::GuestState;
+pub use threads::runtime;
 pub use trap::Death;

@@ -108,7 +108,7 @@ fn is_note(line: &str) -> bool {
 }
 
 /// Functions of the standard library and of the glue between guest and host: true, and of no use to anybody.
-const GLUE: [&str; 14] = [
+const GLUE: [&str; 15] = [
     "std::",
     "core::",
     "alloc::",
@@ -121,6 +121,7 @@ const GLUE: [&str; 14] = [
     "miniflow_sdk::",
     "abort",
     "export_",
+    "_callback_",
     "[task-return]",
     "wasm function ",
 ];
@@ -194,7 +195,9 @@ fn is_users(frame: &Frame<'_>) -> bool {
     let name = frame.name.trim_start_matches('<').trim_start_matches("dyn ");
     let glue = GLUE.iter().any(|glue| name.starts_with(glue));
     let source = frame.place.is_some_and(|place| GLUE_SOURCES.iter().any(|glue| place.contains(glue)));
-    !glue && !source
+    // What an attribute of the SDK expands to has the attribute's place: the first column.
+    let expanded = frame.name.starts_with('{') && frame.place.is_some_and(|place| place.ends_with(":1"));
+    !glue && !source && !expanded
 }
 
 /// Cuts a path of the machine that built the guest down to what a reader knows it by: from the last `src` on, with the

@@ -4,6 +4,8 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use wasmtime_wasi_http::WasiBody;
 
+use super::instances::Label;
+
 /// Returns a response with `text` as it is.
 pub(super) fn text(status: StatusCode, text: String) -> Response<WasiBody> {
     let body = Full::from(text).map_err(|never| match never {}).boxed_unsync();
@@ -14,7 +16,7 @@ pub(super) fn text(status: StatusCode, text: String) -> Response<WasiBody> {
 }
 
 /// The guest failed at `request`, such as `GET /orders`, because of `why`.
-pub(super) fn failed(worker: &str, request: &str, why: &str) -> Response<WasiBody> {
+pub(super) fn failed(worker: &str, request: &Label, why: &str) -> Response<WasiBody> {
     text(StatusCode::INTERNAL_SERVER_ERROR, format!("Worker `{worker}` failed at {request}\n\n{why}\n"))
 }
 

@@ -20,7 +20,7 @@ use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode as P3ErrorCode;
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::answer;
-use super::instances::{Instances, Ticket};
+use super::instances::{Instances, Label, Ticket};
 use super::server::Service;
 use crate::bindings::logging::{Level, LogLine};
 use crate::wasm::{Death, Generation, Slot};
@@ -72,17 +72,14 @@ impl Fetch {
             Ok(request) => request.map(|body| body.map_err(Into::into).boxed_unsync()),
             Err(why) => return answer::bad_request(why),
         };
-        let turn = real::timeout(TURN_MAX, Arc::clone(&self.0.turns).acquire_owned()).await;
-        let Some(Ok(turn)) = turn else { return answer::overloaded(IN_FLIGHT_MAX) };
+        let Some(turn) = self.0.turn().await else { return answer::overloaded(IN_FLIGHT_MAX) };
 
         let (_here, gone) = oneshot::channel();
         let (death, died) = oneshot::channel();
-        let (method, uri) = (request.method().clone(), request.uri().clone());
-        let ticket = Ticket { method: method.clone(), uri: uri.clone(), gone, death };
-        match serving.handler.handle(ticket, request).await {
+        let label = Arc::new(Label { method: request.method().clone(), uri: request.uri().clone() });
+        match serving.handler.handle(Ticket { label: Arc::clone(&label), gone, death }, request).await {
             Ok(response) => response.map(|body| Held { body, _turn: turn }.boxed_unsync()),
             Err(error) => {
-                let label = Ticket::label(&method, &uri);
                 let why = explain(generation, &label, &error, died).await;
                 answer::failed(generation.worker(), &label, &why)
             }
@@ -97,6 +94,14 @@ impl Service for Fetch {
 }
 
 impl Shared {
+    /// A place among the requests in flight; none when there was none for long.
+    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(turn) = Arc::clone(&self.turns).try_acquire_owned() {
+            return Some(turn);
+        }
+        real::timeout(TURN_MAX, Arc::clone(&self.turns).acquire_owned()).await?.ok()
+    }
+
     async fn serving(&self) -> Serving {
         let generation = match self.slot.get() {
             Some(generation) => generation,
@@ -135,7 +140,7 @@ fn authority(headers: &HeaderMap, local: SocketAddr) -> Result<Authority, &'stat
 /// Says why the guest failed; what it died of was told on the console already, the rest is told here.
 async fn explain(
     generation: &Generation,
-    label: &str,
+    label: &Label,
     error: &wasmtime::Error,
     died: oneshot::Receiver<Death>,
 ) -> String {

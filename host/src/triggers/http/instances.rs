@@ -3,6 +3,7 @@
 //! Promises: an instance serves one request at a time; it ends when it was idle for long, when a newer generation is there, or when
 //! it goes on for too long after its response. What a guest died of reaches the request it died at, and the console.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -21,11 +22,12 @@ use crate::wasm::limits::{CPU_MAX, CpuBudget};
 use crate::wasm::trap::{Death, explain};
 use crate::wasm::{Generation, GuestState};
 
-/// An instance that has had nothing to do for so long is dropped, and the memory it has grown to with it.
-const IDLE_MAX: Duration = Duration::from_secs(30);
+/// How often an instance is looked at. One timer that is seldom set: requests come by the ten thousand.
+const BEAT: Duration = Duration::from_secs(5);
 
-/// What a guest may go on with after its response (documented for `waitUntil`: 30 s).
-const AFTER_RESPONSE_MAX: Duration = Duration::from_secs(30);
+/// Beats after which an instance that has had nothing to do is dropped, and the memory it has grown to with it; also
+/// what a guest may go on for after its response (documented for `waitUntil`: 30 s).
+const BEATS_MAX: u32 = 6;
 
 /// Makes instances of one generation.
 pub(super) struct Instances(pub(super) Arc<Generation>);
@@ -56,21 +58,26 @@ impl HandlerState for Instances {
     }
 }
 
-/// What goes along with a request.
-pub(super) struct Ticket {
+/// A request as its reader knows it: `GET /orders?id=1`.
+#[derive(Debug)]
+pub(super) struct Label {
     pub(super) method: Method,
     pub(super) uri: Uri,
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.uri.path_and_query().map_or("/", |path| path.as_str()))
+    }
+}
+
+/// What goes along with a request.
+pub(super) struct Ticket {
+    pub(super) label: Arc<Label>,
     /// Resolves when the client is gone, or has its answer.
     pub(super) gone: oneshot::Receiver<()>,
     /// Told what the guest died of.
     pub(super) death: oneshot::Sender<Death>,
-}
-
-impl Ticket {
-    /// The request as a reader knows it: `GET /orders?id=1`.
-    pub(super) fn label(method: &Method, uri: &Uri) -> String {
-        format!("{method} {}", uri.path_and_query().map_or("/", |path| path.as_str()))
-    }
 }
 
 /// The requests of one instance.
@@ -81,7 +88,7 @@ pub(super) struct Requests {
 }
 
 struct Open {
-    label: String,
+    label: Arc<Label>,
     death: oneshot::Sender<Death>,
 }
 
@@ -114,7 +121,7 @@ impl WorkerState for Requests {
         self.cpu.reset();
         let mut open = self.open();
         open.retain(|open| !open.death.is_closed());
-        open.push(Open { label: Ticket::label(&ticket.method, &ticket.uri), death: ticket.death });
+        open.push(Open { label: ticket.label, death: ticket.death });
         Box::pin(async move {
             // Only ever dropped, never sent.
             let _ = ticket.gone.await;
@@ -125,7 +132,7 @@ impl WorkerState for Requests {
         let Err(error) = result else { return };
         let open: Vec<_> = self.open().drain(..).filter(|open| !open.death.is_closed()).collect();
         let death = explain(&store, &error);
-        let labels: Vec<_> = open.iter().map(|open| open.label.as_str()).collect();
+        let labels: Vec<_> = open.iter().map(|open| open.label.to_string()).collect();
         let at = if labels.is_empty() { "after the response".to_owned() } else { labels.join(", ") };
         store.data().console().tell(Level::Error, format!("{at}: {}", death.report()));
         for open in open {
@@ -139,8 +146,9 @@ impl WorkerState for Requests {
 pub(super) struct Expiration {
     cpu: CpuBudget,
     retired: SyncFuture,
-    since: Option<(WorkerStatus, Instant)>,
-    timer: Option<SyncFuture>,
+    beat: SyncFuture,
+    /// What the instance was doing at the last beat, since when, and for how many beats already.
+    seen: (WorkerStatus, Option<Instant>, u32),
 }
 
 type SyncFuture = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
@@ -148,29 +156,30 @@ type SyncFuture = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 impl Expiration {
     fn new(generation: Arc<Generation>, cpu: CpuBudget) -> Self {
         let retired = Box::pin(async move { generation.retired().await });
-        Self { cpu, retired, since: None, timer: None }
+        Self { cpu, retired, beat: Box::pin(real::sleep(BEAT)), seen: (WorkerStatus::Idle, None, 0) }
+    }
+
+    /// Notes what the instance is doing; returns whether it has done nothing else for too long.
+    fn overdue(&mut self, status: WorkerStatus, since: Instant) -> bool {
+        self.seen = match self.seen {
+            (was, Some(then), beats) if (was, then) == (status, since) => (status, Some(since), beats + 1),
+            _ => (status, Some(since), 0),
+        };
+        // A request may take as long as its client waits.
+        status != WorkerStatus::Requests && self.seen.2 >= BEATS_MAX
     }
 }
 
 impl WorkerExpiration for Expiration {
+    // Called after each poll of the instance that returned pending.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>, status: WorkerStatus, start: Instant) -> Poll<()> {
-        // Called after each poll of the instance that returned pending.
         self.cpu.after_pending();
-        if self.since != Some((status, start)) {
-            self.since = Some((status, start));
-            self.timer = match status {
-                WorkerStatus::Idle => Some(Box::pin(real::sleep(IDLE_MAX))),
-                WorkerStatus::PostReturn => Some(Box::pin(real::sleep(AFTER_RESPONSE_MAX))),
-                // A request may take as long as its client waits.
-                WorkerStatus::Requests => None,
-            };
+        while self.beat.as_mut().poll(cx).is_ready() {
+            if self.overdue(status, start) {
+                return Poll::Ready(());
+            }
+            self.beat = Box::pin(real::sleep(BEAT));
         }
-        if status == WorkerStatus::Idle && self.retired.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
-        }
-        match &mut self.timer {
-            Some(timer) => timer.as_mut().poll(cx),
-            None => Poll::Pending,
-        }
+        if status == WorkerStatus::Idle { self.retired.as_mut().poll(cx) } else { Poll::Pending }
     }
 }

@@ -72,7 +72,7 @@ fn a_backtrace_without_functions_of_the_user_is_none() {
 
 #[test]
 fn a_recursion_is_cut_and_closures_are_known_by_their_place() {
-    let mut backtrace = "error while executing at wasm backtrace:\n    0:   0x10 - {async_fn#0}\n                    at /home/me/shop/src/lib.rs:1:1".to_owned();
+    let mut backtrace = "error while executing at wasm backtrace:\n    0:   0x10 - {async_fn#0}\n                    at /home/me/shop/src/lib.rs:1:7".to_owned();
     for line in 0..1000 {
         backtrace.push_str(&format!(
             "\n  {}:   0x20 - shop::f\n                    at /home/me/shop/src/lib.rs:9:{}",
@@ -83,7 +83,7 @@ fn a_recursion_is_cut_and_closures_are_known_by_their_place() {
     let shown = user_frames(&backtrace).unwrap();
     assert_eq!(shown.lines().count(), FRAMES_MAX + 1);
     assert!(shown.starts_with(
-        "    at shop/src/lib.rs:1:1\n    at shop::f (shop/src/lib.rs:9:0)\n    at shop::f (shop/src/lib.rs:9:1)\n"
+        "    at shop/src/lib.rs:1:7\n    at shop::f (shop/src/lib.rs:9:0)\n    at shop::f (shop/src/lib.rs:9:1)\n"
     ));
 }
 
