@@ -271,7 +271,7 @@ impl<S: Storage> Core<S> {
             Message::Create { workflow, options, reply } => self.create(&workflow, options, reply),
             Message::CreateBatch { workflow, options, reply } => self.create_batch(&workflow, options, reply),
             Message::Get { workflow, id, reply } => self.get(&workflow, &id, reply),
-            Message::Status { workflow, id, reply } => self.status(workflow, id, reply),
+            Message::Status { workflow, id, reply } => self.status(&workflow, &id, reply),
             Message::SendEvent { workflow, id, event_type, payload, reply } => {
                 self.send_event(&workflow, &id, Command::SendEvent { event_type, payload }, reply);
             }

@@ -80,8 +80,8 @@ impl<S: Storage> Core<S> {
     }
 
     /// Answers from memory; says none when the storage knows better.
-    pub(super) fn status(&mut self, workflow: Arc<str>, id: String, reply: Reply<Option<StatusReport>>) {
-        let key = self.ids.get(&(workflow.to_string(), id.clone())).copied();
+    pub(super) fn status(&mut self, workflow: &str, id: &str, reply: Reply<Option<StatusReport>>) {
+        let key = self.ids.get(&(workflow.to_owned(), id.to_owned())).copied();
         if let Some(resident) = key.and_then(|key| self.residents.get(&key)) {
             let report = resident.summary().into();
             return self.replies.push(After::Status(reply, report));
@@ -91,7 +91,7 @@ impl<S: Storage> Core<S> {
             let _ = reply.send(Ok(None));
             return;
         }
-        let found = match self.storage.find(&workflow, &id) {
+        let found = match self.storage.find(workflow, id) {
             Ok(Some(key)) => self.storage.load(key),
             Ok(None) => Ok(None),
             Err(error) => Err(error),
@@ -100,7 +100,7 @@ impl<S: Storage> Core<S> {
         let _ = reply.send(match found {
             Ok(found) => Ok(found.map(|(_, summary)| summary.into())),
             Err(error) => {
-                tracing::error!(workflow = %workflow, instance = %id, error = %chain(&error), "cannot read the status");
+                tracing::error!(workflow, instance = id, error = %chain(&error), "cannot read the status");
                 Err(ApiError::internal())
             }
         });

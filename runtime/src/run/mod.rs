@@ -7,6 +7,7 @@
 //! Never does: run guest code, decide anything about the instance.
 
 mod attempt;
+mod call;
 mod drive;
 mod replay;
 
@@ -17,6 +18,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 pub use attempt::{Attempt, Begun, Verdict};
+pub use call::Busy;
+use call::{Kind, Open, Pending};
 pub use drive::{Driven, drive};
 use replay::{Ask, Release, Replay, Ticket};
 
@@ -497,96 +500,6 @@ impl Run {
 
     fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    /// Answered by the next commit.
-    Commit,
-    /// May take until a timer or an event.
-    Parked,
-}
-
-/// A call in flight.
-struct Pending {
-    run: Arc<Run>,
-    kind: Kind,
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        let mut inner = self.run.lock();
-        // Also when the guest drops the call: the answer, if there is one, has nobody to go to.
-        inner.answers_seen += 1;
-        match self.kind {
-            Kind::Commit => inner.committing -= 1,
-            Kind::Parked => inner.parked -= 1,
-        }
-    }
-}
-
-/// A step the guest has asked for and that is not over.
-struct Open {
-    run: Arc<Run>,
-    key: StepKey,
-    alone: bool,
-    ask: Option<Ask>,
-    receiver: Option<(Ticket, oneshot::Receiver<Option<Outcome>>)>,
-    /// The dispatcher knows of it.
-    begun: bool,
-    /// Nothing has to be recorded when it is dropped.
-    over: bool,
-}
-
-impl Open {
-    /// What is recorded of it, once it may be handed out; otherwise whether the record knows the step at all.
-    async fn recorded(&mut self) -> (Option<Outcome>, bool) {
-        let found = match self.ask.take() {
-            Some(Ask::Now(outcome)) => (Some(outcome), true),
-            Some(Ask::Live { known }) => (None, known),
-            Some(Ask::Held(_)) => (self.released().await, true),
-            Some(Ask::HeldLive { known, .. }) => {
-                self.released().await;
-                (None, known)
-            }
-            None => (None, true),
-        };
-        self.begun = found.0.is_none();
-        found
-    }
-
-    async fn released(&mut self) -> Option<Outcome> {
-        let outcome = match &mut self.receiver {
-            Some((_, receiver)) => receiver.await.unwrap_or(None),
-            None => None,
-        };
-        self.receiver = None;
-        outcome
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        let mut inner = self.run.lock();
-        inner.open -= 1;
-        if let Some((ticket, _)) = &self.receiver {
-            inner.waiting.remove(ticket);
-            inner.replay.cancel(&self.key, *ticket);
-        }
-        // What a panic drops was not given up by the guest.
-        if self.begun && !self.over && !self.run.is_closed() && !std::thread::panicking() {
-            inner.told.push(Command::Abandon { key: self.key.clone() });
-        }
-    }
-}
-
-/// The guest waits for something of the outside world.
-pub struct Busy(Arc<Run>);
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.lock().outside -= 1;
     }
 }
 

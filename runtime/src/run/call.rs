@@ -1,0 +1,99 @@
+//! What a guest has asked for and what becomes of it when the guest drops it.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::Run;
+use super::replay::{Ask, Ticket};
+use crate::engine::{Command, Outcome, StepKey};
+
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    /// Answered by the next commit.
+    Commit,
+    /// May take until a timer or an event.
+    Parked,
+}
+
+/// A call in flight.
+pub(super) struct Pending {
+    pub(super) run: Arc<Run>,
+    pub(super) kind: Kind,
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        let mut inner = self.run.lock();
+        // Also when the guest drops the call: the answer, if there is one, has nobody to go to.
+        inner.answers_seen += 1;
+        match self.kind {
+            Kind::Commit => inner.committing -= 1,
+            Kind::Parked => inner.parked -= 1,
+        }
+    }
+}
+
+/// A step the guest has asked for and that is not over.
+pub(super) struct Open {
+    pub(super) run: Arc<Run>,
+    pub(super) key: StepKey,
+    pub(super) alone: bool,
+    pub(super) ask: Option<Ask>,
+    pub(super) receiver: Option<(Ticket, oneshot::Receiver<Option<Outcome>>)>,
+    /// The dispatcher knows of it.
+    pub(super) begun: bool,
+    /// Nothing has to be recorded when it is dropped.
+    pub(super) over: bool,
+}
+
+impl Open {
+    /// What is recorded of it, once it may be handed out; otherwise whether the record knows the step at all.
+    pub(super) async fn recorded(&mut self) -> (Option<Outcome>, bool) {
+        let found = match self.ask.take() {
+            Some(Ask::Now(outcome)) => (Some(outcome), true),
+            Some(Ask::Live { known }) => (None, known),
+            Some(Ask::Held(_)) => (self.released().await, true),
+            Some(Ask::HeldLive { known, .. }) => {
+                self.released().await;
+                (None, known)
+            }
+            None => (None, true),
+        };
+        self.begun = found.0.is_none();
+        found
+    }
+
+    async fn released(&mut self) -> Option<Outcome> {
+        let outcome = match &mut self.receiver {
+            Some((_, receiver)) => receiver.await.unwrap_or(None),
+            None => None,
+        };
+        self.receiver = None;
+        outcome
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let mut inner = self.run.lock();
+        inner.open -= 1;
+        if let Some((ticket, _)) = &self.receiver {
+            inner.waiting.remove(ticket);
+            inner.replay.cancel(&self.key, *ticket);
+        }
+        // What a panic drops was not given up by the guest.
+        if self.begun && !self.over && !self.run.is_closed() && !std::thread::panicking() {
+            inner.told.push(Command::Abandon { key: self.key.clone() });
+        }
+    }
+}
+
+/// The guest waits for something of the outside world.
+pub struct Busy(pub(super) Arc<Run>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.lock().outside -= 1;
+    }
+}
