@@ -6,6 +6,7 @@
 //! run is dropped and started again later.
 
 use std::future::Future;
+use std::future::poll_fn;
 use std::pin::pin;
 
 use futures::future::{Either, select};
@@ -153,7 +154,16 @@ where
     F: Fn(WorkflowStepContext) -> R,
     R: Future<Output = Result<T>>,
 {
-    let running = pin!(body(attempt.info().into()));
+    // The host is told when the body is entered and left, so that what it prints or dies of is put down to this step.
+    attempt.enter();
+    let mut running = pin!(body(attempt.info().into()));
+    attempt.leave();
+    let running = poll_fn(|context| {
+        attempt.enter();
+        let polled = running.as_mut().poll(context);
+        attempt.leave();
+        polled
+    });
     let deadline = pin!(attempt.deadline());
     match select(running, deadline).await {
         Either::Left((Ok(output), _)) => match serde_json::to_vec(&output) {

@@ -82,6 +82,16 @@ impl Attempt {
         &self.config
     }
 
+    /// The guest goes into the body: until [`Self::leave`], what happens in the run is this step's.
+    pub fn enter(&self) {
+        self.body.run.lock().entered.push((self.body.key.clone(), self.body.number));
+    }
+
+    /// The guest comes out of the body.
+    pub fn leave(&self) {
+        self.body.run.lock().entered.pop();
+    }
+
     /// Returns when the attempt has taken longer than its timeout. The dispatcher decides by its own timer: this only wakes the guest.
     pub fn deadline(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
         self.open.run.clock.sleep_until(self.deadline)

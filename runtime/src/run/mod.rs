@@ -93,6 +93,8 @@ struct Inner {
     parked: usize,
     /// Bodies the guest runs.
     bodies: Vec<(StepKey, u32)>,
+    /// Bodies the guest is in just now, outermost first.
+    entered: Vec<(StepKey, u32)>,
     /// Things of the outside world the guest waits for.
     outside: usize,
     answers_seen: u64,
@@ -101,6 +103,16 @@ struct Inner {
     /// The dispatcher knows that the guest waits for more than a commit, so that others may have their turn.
     yielded: bool,
     settled: bool,
+}
+
+impl Inner {
+    fn current(&self) -> Option<(StepKey, u32)> {
+        match (self.entered.last(), self.bodies.as_slice()) {
+            (Some(innermost), _) => Some(innermost.clone()),
+            (None, [only]) => Some(only.clone()),
+            _ => None,
+        }
+    }
 }
 
 impl Run {
@@ -121,6 +133,7 @@ impl Run {
             committing: 0,
             parked: 0,
             bodies: Vec::new(),
+            entered: Vec::new(),
             outside: 0,
             answers_seen: 0,
             do_steps: 0,
@@ -389,10 +402,7 @@ impl Run {
         let settled = inner.settled;
         self.flush(&mut inner);
         let replaying = inner.replay.is_replaying();
-        let culprit = match inner.bodies.as_slice() {
-            [only] => Some(only.clone()),
-            _ => None,
-        };
+        let culprit = inner.current();
         drop(inner);
         let error = match how {
             RunEnd::Trapped { error } => error,
@@ -410,13 +420,11 @@ impl Run {
         self.lock().replay.is_replaying()
     }
 
-    /// The step whose body is running, when exactly one is: name, occurrence, attempt.
+    /// The step and the number of the attempt whose body the guest is in; of a guest that does not tell, the only one that is
+    /// running.
     #[must_use]
     pub fn current_step(&self) -> Option<(StepKey, u32)> {
-        match self.lock().bodies.as_slice() {
-            [only] => Some(only.clone()),
-            _ => None,
-        }
+        self.lock().current()
     }
 
     /// Whether any step body is running.

@@ -34,6 +34,9 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
+static LOST: std::sync::LazyLock<String> =
+    std::sync::LazyLock::new(|| miniflow_runtime::engine::text::attempt_lost().to_string());
+
 async fn perform(run: Arc<Run>, effects: Effects, acts: Arc<Vec<Act>>) -> Result<Bytes, ErrorInfo> {
     let mut said = Vec::new();
     for (index, act) in acts.iter().enumerate() {
@@ -52,7 +55,10 @@ async fn perform(run: Arc<Run>, effects: Effects, acts: Arc<Vec<Act>>) -> Result
         match act {
             Act::Step => said.push(text(&step(&run, &name, body(0)).await?)),
             Act::Flaky(fail) => said.push(text(&step(&run, &name, body(*fail)).await?)),
-            Act::Fails => said.push(step(&run, &name, body(1000)).await.unwrap_err().message),
+            // Not the message: a last attempt that ended with the process is the reason then.
+            Act::Fails => said.push(
+                step(&run, &name, body(1000)).await.unwrap_err().to_string().replace(LOST.as_str(), "Error: boom"),
+            ),
             Act::Sleep(ms) => run.sleep("nap", DurationSpec::Ms(*ms)).await?,
             Act::WaitInVain => {
                 let timeout = Some(DurationSpec::Ms(1000));

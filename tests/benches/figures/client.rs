@@ -95,7 +95,12 @@ impl Client {
                 let body = serde_json::to_string(batch).expect("ids are texts");
                 let statuses = self.json("POST", &format!("/statuses?wf={wf}"), &body);
                 outputs.extend(
-                    statuses.as_array().into_iter().flatten().filter(|s| s["status"] == "complete").map(|s| s["output"].clone()),
+                    statuses
+                        .as_array()
+                        .into_iter()
+                        .flatten()
+                        .filter(|s| s["status"] == "complete")
+                        .map(|s| s["output"].clone()),
                 );
             }
             if outputs.len() == ids.len() {

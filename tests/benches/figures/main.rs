@@ -24,12 +24,13 @@ fn main() {
             continue;
         }
         eprintln!("measuring: {name}");
-        let mut table = format!("## {name}\n\n| figure | mode | median | lowest | highest | runs |\n|---|---|---|---|---|---|\n");
+        let mut table =
+            format!("## {name}\n\n| figure | mode | median | lowest | highest | runs |\n|---|---|---|---|---|---|\n");
         for Figure { name, mode, unit, values } in measure() {
             let mut values = values;
             values.sort_by(f64::total_cmp);
-            let [low, middle, high] =
-                [0, values.len() / 2, values.len().saturating_sub(1)].map(|index| values.get(index).copied().unwrap_or(f64::NAN));
+            let [low, middle, high] = [0, values.len() / 2, values.len().saturating_sub(1)]
+                .map(|index| values.get(index).copied().unwrap_or(f64::NAN));
             // Writing to a text cannot fail.
             let _ = writeln!(
                 table,
@@ -49,7 +50,8 @@ fn main() {
         let before = std::fs::read_to_string(path).unwrap_or_default();
         // What people wrote stands above the line; below it is ours.
         let kept = before.split(MARK).next().unwrap_or_default().trim_end();
-        std::fs::write(path, format!("{kept}\n\n{MARK}\n\n{}\n", report.trim_end())).expect("the document can be written");
+        std::fs::write(path, format!("{kept}\n\n{MARK}\n\n{}\n", report.trim_end()))
+            .expect("the document can be written");
         eprintln!("written to docs/benchmarks.md");
     }
 }

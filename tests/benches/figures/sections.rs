@@ -62,7 +62,12 @@ fn number(value: &Value) -> f64 {
 
 fn percentile(values: &mut [f64], of: f64) -> f64 {
     values.sort_by(f64::total_cmp);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "an index"
+    )]
     let index = ((values.len() as f64 - 1.0) * of).round() as usize;
     values.get(index).copied().unwrap_or(f64::NAN)
 }
@@ -204,7 +209,12 @@ fn syncs() -> Figure {
         }
         200.0 / stopwatch.elapsed().as_secs_f64()
     });
-    Figure { name: "the disk alone: 4 KiB appended and synced".into(), mode: "-", unit: "syncs/s", values: values.collect() }
+    Figure {
+        name: "the disk alone: 4 KiB appended and synced".into(),
+        mode: "-",
+        unit: "syncs/s",
+        values: values.collect(),
+    }
 }
 
 fn throughput() -> Vec<Figure> {
@@ -258,7 +268,8 @@ fn sleeps() -> Vec<Figure> {
         let (mut p50, mut p99) = (Vec::new(), Vec::new());
         for run in 0..5 {
             let ids = client.create("sleep", &format!("z{run}"), 1000, r#"{"ms":1000}"#);
-            let mut over: Vec<f64> = client.outputs("sleep", &ids).iter().map(|output| number(&output["over"])).collect();
+            let mut over: Vec<f64> =
+                client.outputs("sleep", &ids).iter().map(|output| number(&output["over"])).collect();
             p50.push(percentile(&mut over, 0.5));
             p99.push(percentile(&mut over, 0.99));
         }
@@ -282,7 +293,12 @@ fn replay() -> Vec<Figure> {
         let output = client.complete("replay", &id, Duration::from_millis(2));
         f64::from(steps) / ((number(&output["end"]) + 0.5 - begun) / 1000.0)
     });
-    vec![figure(format!("{steps} recorded steps: event sent to end of `run`, all included"), Mode::Normal, "steps/s", values.collect())]
+    vec![figure(
+        format!("{steps} recorded steps: event sent to end of `run`, all included"),
+        Mode::Normal,
+        "steps/s",
+        values.collect(),
+    )]
 }
 
 fn waiting(client: &mut Client, id: &str) {

@@ -44,6 +44,16 @@ impl HostAttempt for GuestState {
         })
     }
 
+    fn enter(&mut self, this: Resource<OpenAttempt>) -> wasmtime::Result<()> {
+        self.table().get(&this)?.0.enter();
+        Ok(())
+    }
+
+    fn leave(&mut self, this: Resource<OpenAttempt>) -> wasmtime::Result<()> {
+        self.table().get(&this)?.0.leave();
+        Ok(())
+    }
+
     fn drop(&mut self, this: Resource<OpenAttempt>) -> wasmtime::Result<()> {
         self.table().delete(this)?;
         Ok(())
