@@ -1,0 +1,162 @@
+//! A running `miniflow dev`.
+
+use std::process::{Child, Command, ExitStatus};
+
+use crate::client::{Answer, Client, Exchange, Payload};
+use crate::log::Log;
+use crate::wait::Patience;
+use crate::workflow::Workflow;
+
+/// The process. Killed when dropped; a test that panics shows what it has said.
+pub struct Server {
+    child: Child,
+    log: Log,
+    url: String,
+    client: Client,
+}
+
+impl Server {
+    #[track_caller]
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("the program under test can be started");
+        let log = Log::of(child.stderr.take().expect("standard error is piped, and taken once"));
+        let url = log.wait_for(|line| line.split_once("ready on ").map(|(_, url)| url.trim().to_owned()));
+        let client = Client::new(url.as_deref().unwrap_or_default());
+        let server = Self { child, log, url: url.unwrap_or_default(), client };
+        // Dropped, it shows its log.
+        assert!(!server.url.is_empty(), "the server is not ready");
+        server
+    }
+
+    /// Returns its address, such as `http://127.0.0.1:40123`.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Asks for `path`.
+    ///
+    /// # Panics
+    ///
+    /// When there is no answer.
+    #[must_use]
+    #[track_caller]
+    pub fn get(&self, path: &str) -> Answer {
+        self.client.get(path).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Posts `body` to `path`.
+    ///
+    /// # Panics
+    ///
+    /// When there is no answer.
+    #[must_use]
+    #[track_caller]
+    pub fn post(&self, path: &str, body: impl Into<Payload>) -> Answer {
+        self.client.post(path, body).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Begins a POST to `path`, both ways piece by piece.
+    #[must_use]
+    pub fn exchange(&self, path: &str) -> Exchange {
+        self.client.exchange(path)
+    }
+
+    /// Returns a client, for requests that may fail and for other threads.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// Returns a workflow of the guest `behaviours`.
+    #[must_use]
+    pub fn workflow<'a>(&'a self, binding: &'a str) -> Workflow<'a> {
+        Workflow::new(self, binding)
+    }
+
+    /// Returns what it has said so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.log.text()
+    }
+
+    /// Returns the lines that contain `text`.
+    #[must_use]
+    pub fn lines_with(&self, text: &str) -> Vec<String> {
+        self.log.lines().into_iter().filter(|line| line.contains(text)).collect()
+    }
+
+    /// Waits for a line that contains `text`, and returns it.
+    ///
+    /// # Panics
+    ///
+    /// When there is none.
+    #[track_caller]
+    pub fn wait_for_line(&self, text: &str) -> String {
+        let line = self.log.wait_for(|line| line.contains(text).then(|| line.to_owned()));
+        line.unwrap_or_else(|| panic!("no line with `{text}`"))
+    }
+
+    /// Ends it at once, as a crash does, and returns what it has said.
+    pub fn kill(mut self) -> String {
+        self.end();
+        self.log.wait_for_end();
+        self.log.text()
+    }
+
+    /// Asks it to stop, and returns how it did and what it has said.
+    ///
+    /// # Panics
+    ///
+    /// When it does not stop.
+    #[cfg(unix)]
+    #[must_use]
+    #[track_caller]
+    pub fn stop(mut self) -> (ExitStatus, String) {
+        let asked = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
+        assert!(asked.expect("there is a `kill`").success(), "the server is there to be told");
+        let patience = Patience::default();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
+                break status;
+            }
+            assert!(patience.wait(), "the server does not stop");
+        };
+        self.log.wait_for_end();
+        (status, self.log.text())
+    }
+
+    /// Returns the memory that it uses at present.
+    ///
+    /// # Panics
+    ///
+    /// When it is gone.
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    #[track_caller]
+    pub fn memory_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the server is there");
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux tells it");
+        let kib: u64 = resident.trim().trim_end_matches(" kB").parse().expect("Linux tells it in kB");
+        kib * 1024
+    }
+
+    fn end(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
+        if std::thread::panicking() {
+            self.log.wait_for_end();
+            #[expect(clippy::print_stderr, reason = "a test that fails shows what the server said")]
+            {
+                eprintln!("--- the server said:\n{}\n---", self.log.text());
+            }
+        }
+    }
+}

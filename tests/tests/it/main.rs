@@ -1,0 +1,5 @@
+//! miniflow as its users have it: the real program, real Workers, HTTP and signals.
+
+mod examples;
+mod readme;
+mod restart;
