@@ -40,6 +40,7 @@ pub struct ServerOptions {
 /// A session.
 pub struct Server {
     fetch: Fetch,
+    slot: Slot,
     dispatcher: Dispatcher,
     clock: Arc<dyn Clock>,
     workflows: Vec<WorkflowEntry>,
@@ -83,7 +84,7 @@ impl Server {
         .map_err(|error| storage_problem(&error))?;
         services.set_runtime(dispatcher.handle());
         slot.set(Arc::new(generation));
-        Ok(Self { fetch: Fetch::new(slot), dispatcher, clock, workflows, warnings, _state: state })
+        Ok(Self { fetch: Fetch::new(slot.clone()), slot, dispatcher, clock, workflows, warnings, _state: state })
     }
 
     /// The workflows that are served.
@@ -123,6 +124,9 @@ impl Server {
     /// When the listener cannot be used.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) -> std::io::Result<()> {
         let served = serve(listener, Front { fetch: self.fetch.clone() }, shutdown).await;
+        if let Some(generation) = self.slot.get() {
+            generation.retire();
+        }
         self.dispatcher.shutdown().await;
         served
     }

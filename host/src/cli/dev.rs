@@ -13,13 +13,11 @@ use tracing_subscriber::layer::SubscriberExt;
 use super::{place, stop};
 use crate::bindings::logging::{Level, LogLine, LogSink};
 use crate::config::{self, Problem, Problems, Project};
+use crate::dev::OWN_FOLDER;
 use crate::dev::build::{self, Progress};
 use crate::report::{self, Banner, Console, Printer, StateKept, Style, terminal};
 use crate::server::{Server, ServerOptions};
 use crate::wasm::default_cache_dir;
-
-/// The folder of everything we keep in a project.
-const OWN_FOLDER: &str = ".miniflow";
 
 /// Build and serve a Worker, and keep its workflow instances between sessions
 #[derive(Debug, Args)]

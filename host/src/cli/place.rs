@@ -7,6 +7,7 @@ use std::path::Path;
 use tokio::net::TcpListener;
 
 use crate::config::{Problem, Problems};
+use crate::dev::hide_from_git;
 
 /// Binds `address`.
 ///
@@ -46,11 +47,8 @@ pub(super) fn state_folder(folder: &Path, ignored: Option<&Path>) -> Result<(), 
     let failed = |error: std::io::Error| problem(format!("state cannot be kept in `{shown}`: {error}"));
     std::fs::create_dir_all(folder).map_err(failed)?;
     std::fs::read_dir(folder).map_err(failed)?;
-    if let Some(ignored) = ignored {
-        let file = ignored.join(".gitignore");
-        if !file.exists() {
-            std::fs::write(file, "*\n").map_err(failed)?;
-        }
+    match ignored {
+        Some(ignored) => hide_from_git(ignored).map_err(failed),
+        None => Ok(()),
     }
-    Ok(())
 }

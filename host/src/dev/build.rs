@@ -7,6 +7,7 @@
 
 pub(super) mod environment;
 mod error;
+mod last;
 mod messages;
 #[cfg(test)]
 mod tests;
@@ -48,7 +49,9 @@ pub async fn build(project: &Project, progress: &dyn Progress) -> Result<PathBuf
             let environment = Environment::inherited();
             toolchain::ensure_target(&environment, folder_of(manifest), progress).await?;
             progress.line(&format!("building {} for {TARGET}", project.name));
-            Cargo { environment: &environment, manifest, is_quiet: false }.build().await
+            let component = Cargo { environment: &environment, manifest, is_quiet: false }.build().await?;
+            last::remember(manifest, &component);
+            Ok(component)
         }
     }
 }
@@ -62,6 +65,9 @@ pub async fn last_built(project: &Project) -> Result<PathBuf, BuildError> {
     match &project.source {
         Source::Wasm(file) => existing(file),
         Source::Crate { manifest } => {
+            if let Some(component) = last::remembered(manifest) {
+                return Ok(component);
+            }
             let environment = Environment::inherited();
             let cargo = Cargo { environment: &environment, manifest, is_quiet: true };
             let Some(file) = cargo.metadata().await?.component(manifest) else {
@@ -104,7 +110,9 @@ fn build_in_turn(folder: &Path) -> Result<PathBuf, BuildError> {
         let lock = File::create(&path).map_err(file_error(&path))?;
         lock.lock().map_err(file_error(&path))?;
         toolchain::ensure_target(&environment, folder_of(&manifest), &Silent).await?;
-        cargo.build().await
+        let component = cargo.build().await?;
+        last::remember(&manifest, &component);
+        Ok(component)
     })
 }
 

@@ -102,6 +102,12 @@ impl Generation {
         &self.services
     }
 
+    /// Says that nothing new is to begin on it: a newer one is there, or the server stops.
+    pub(crate) fn retire(&self) {
+        // Set already is as good.
+        let _ = self.retired.set(());
+    }
+
     /// Returns when a newer generation has taken the place of this one.
     pub async fn retired(&self) {
         self.retired.wait().await;
@@ -148,8 +154,7 @@ impl Slot {
     /// Makes `generation` the present one. What runs on the one before goes on; its idle instances end.
     pub fn set(&self, generation: Arc<Generation>) {
         if let Some(before) = self.0.send_replace(Some(generation)) {
-            // Set already when the same one is put back: nothing to tell then.
-            let _ = before.retired.set(());
+            before.retire();
         }
     }
 

@@ -131,6 +131,10 @@ impl WorkerState for Requests {
     fn drop(&self, store: Store<GuestState>, result: Result<(), wasmtime::Error>) {
         let Err(error) = result else { return };
         let open: Vec<_> = self.open().drain(..).filter(|open| !open.death.is_closed()).collect();
+        if open.is_empty() && self.generation.is_retired() {
+            // Not a death: an instance that is not needed any more is dropped where it stands.
+            return;
+        }
         let death = explain(&store, &error);
         let labels: Vec<_> = open.iter().map(|open| open.label.to_string()).collect();
         let at = if labels.is_empty() { "after the response".to_owned() } else { labels.join(", ") };
