@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -40,6 +41,8 @@ pub(super) struct Core<S> {
     pub(super) runner: Arc<dyn GuestRunner>,
     pub(super) definitions: HashMap<Arc<str>, Arc<WorkflowDefinition>>,
     pub(super) sender: mpsc::UnboundedSender<Message>,
+    /// Calls of all runs whose answer is a commit away.
+    pub(super) committing: Arc<AtomicUsize>,
     /// Statuses of instances that are not in memory are read elsewhere.
     pub(super) has_reader: bool,
     pub(super) residents: HashMap<InstanceKey, Resident>,
@@ -93,6 +96,7 @@ impl<S: Storage> Core<S> {
             runner,
             definitions: HashMap::new(),
             sender,
+            committing: Arc::default(),
             has_reader,
             residents: HashMap::new(),
             ids: HashMap::new(),

@@ -81,7 +81,7 @@ impl<S: Storage> Core<S> {
         let _ = self.apply(key, Command::RunStarted);
         let id = self.next_run;
         self.next_run += 1;
-        let (clock, sender) = (Arc::clone(&self.clock), self.sender.clone());
+        let shared = (Arc::clone(&self.clock), self.sender.clone(), Arc::clone(&self.committing));
         let Some(resident) = self.residents.get_mut(&key) else { return };
         let Some(definition) = resident.definition.clone() else { return };
         let event = RunEvent {
@@ -90,7 +90,7 @@ impl<S: Storage> Core<S> {
             schedule: resident.fixed.schedule.clone(),
         };
         let instance_id = Arc::from(resident.fixed.id.as_str());
-        let run = Run::new((id, key), definition, instance_id, event, &mut resident.instance, (clock, sender));
+        let run = Run::new((id, key), definition, instance_id, event, &mut resident.instance, shared);
         resident.active = Some(Active::new(Arc::clone(&run)));
         self.busy += 1;
         self.runner.start(run);

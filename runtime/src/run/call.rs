@@ -1,6 +1,7 @@
 //! What a guest has asked for and what becomes of it when the guest drops it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::oneshot;
 
@@ -28,7 +29,10 @@ impl Drop for Pending {
         // Also when the guest drops the call: the answer, if there is one, has nobody to go to.
         inner.answers_seen += 1;
         match self.kind {
-            Kind::Commit => inner.committing -= 1,
+            Kind::Commit => {
+                inner.committing -= 1;
+                self.run.committing.fetch_sub(1, Ordering::Relaxed);
+            }
             Kind::Parked => inner.parked -= 1,
         }
     }

@@ -12,8 +12,9 @@ mod drive;
 mod replay;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -23,7 +24,7 @@ use call::{Kind, Open, Pending};
 pub use drive::{Driven, drive};
 use replay::{Ask, Release, Replay, Ticket};
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Stopwatch, Timestamp};
 use crate::dispatcher::WorkflowDefinition;
 use crate::dispatcher::message::{InstanceKey, Message, RunId, RunMessage};
 use crate::engine::duration::DurationSpec;
@@ -31,6 +32,9 @@ use crate::engine::{
     Answer, Bytes, Command, ErrorInfo, Instance, Outcome, ReceivedEvent, StepConfig, StepKey, StepKind, StepOptions,
     limits, text, validate,
 };
+
+/// How long to look for the answer of a commit, real time: twice what one takes when it is not synced.
+const SPIN: Duration = Duration::from_micros(80);
 
 /// The input of `run`, the same in every run of an instance.
 #[derive(Clone, Debug)]
@@ -73,6 +77,8 @@ pub struct Run {
     event: RunEvent,
     clock: Arc<dyn Clock>,
     engine: mpsc::UnboundedSender<Message>,
+    /// Calls of all runs whose answer is a commit away.
+    committing: Arc<AtomicUsize>,
     /// The guest is to be dropped, or has ended: what it drops now is no decision of its own.
     closed: AtomicBool,
     stop: Notify,
@@ -122,7 +128,7 @@ impl Run {
         instance_id: Arc<str>,
         event: RunEvent,
         instance: &mut Instance,
-        (clock, engine): (Arc<dyn Clock>, mpsc::UnboundedSender<Message>),
+        (clock, engine, committing): (Arc<dyn Clock>, mpsc::UnboundedSender<Message>, Arc<AtomicUsize>),
     ) -> Arc<Self> {
         let inner = Inner {
             replay: Replay::take(instance),
@@ -149,6 +155,7 @@ impl Run {
             event,
             clock,
             engine,
+            committing,
             closed: AtomicBool::new(false),
             stop: Notify::new(),
             inner: Mutex::new(inner),
@@ -487,16 +494,40 @@ impl Run {
             let message = RunMessage { run: self.id, key: self.key, told, ask: Some((command, reply)) };
             let _ = self.engine.send(Message::Run(message));
             match kind {
-                Kind::Commit => inner.committing += 1,
+                Kind::Commit => {
+                    inner.committing += 1;
+                    self.committing.fetch_add(1, Ordering::Relaxed);
+                }
                 Kind::Parked => inner.parked += 1,
             }
             drop(inner);
             Pending { run: Arc::clone(self), kind }
         };
+        let mut answer = answer;
+        if let Some(answer) = self.at_once(kind, &mut answer) {
+            return answer;
+        }
         match answer.await {
             Ok(answer) => answer,
             Err(_) => std::future::pending().await,
         }
+    }
+
+    /// The answer of a commit that nobody shares is looked for instead of slept for: putting this thread to sleep and waking
+    /// it takes longer than the commit. When others wait as well the thread has better things to do.
+    fn at_once(&self, kind: Kind, answer: &mut oneshot::Receiver<Answer>) -> Option<Answer> {
+        if !matches!(kind, Kind::Commit) {
+            return None;
+        }
+        let since = Stopwatch::start();
+        while self.committing.load(Ordering::Relaxed) == 1 && since.elapsed() < SPIN {
+            match answer.try_recv() {
+                Ok(answer) => return Some(answer),
+                Err(oneshot::error::TryRecvError::Empty) => std::hint::spin_loop(),
+                Err(oneshot::error::TryRecvError::Closed) => return None,
+            }
+        }
+        None
     }
 
     fn flush(&self, inner: &mut Inner) {
