@@ -257,7 +257,7 @@ pub(super) fn spawn_reader(mut reader: Reader) -> std::sync::mpsc::SyncSender<Re
                 Ok(Some(summary)) => Ok(summary.into()),
                 Ok(None) => Err(ApiError::not_found()),
                 Err(error) => {
-                    tracing::error!(workflow = %workflow, instance = %id, error = %error, "cannot read the status");
+                    tracing::error!(workflow = %workflow, instance = %id, error = %super::core::chain(&error), "cannot read the status");
                     Err(ApiError::internal())
                 }
             };
