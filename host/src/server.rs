@@ -12,6 +12,7 @@ use std::time::Duration;
 use http::Request;
 use http::Response;
 use hyper::body::Incoming;
+use miniflow_runtime::clock::Stopwatch;
 use miniflow_runtime::dispatcher::Recovered;
 use miniflow_runtime::storage::{Durability, SqliteStorage, StateDirectory, StorageError};
 use miniflow_runtime::{Clock, Dispatcher, Handle, Options, WorkflowDefinition};
@@ -20,7 +21,7 @@ use tokio::net::TcpListener;
 use crate::bindings::logging::LogSink;
 use crate::bindings::{Bindings, Bound};
 use crate::config::{Problem, Problems, Project, Var, WorkflowEntry};
-use crate::triggers::http::{Body, Fetch, Service, serve};
+use crate::triggers::http::{Body, Fetch, GRACE, Service, serve};
 use crate::wasm::{EngineOptions, Generation, Loader, Runner, Services, Slot};
 
 /// What a session works with.
@@ -123,11 +124,18 @@ impl Server {
     ///
     /// When the listener cannot be used.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) -> std::io::Result<()> {
+        let mut stop_began = None;
+        let shutdown = async {
+            shutdown.await;
+            stop_began = Some(Stopwatch::start());
+        };
         let served = serve(listener, Front { fetch: self.fetch.clone() }, shutdown).await;
         if let Some(generation) = self.slot.get() {
             generation.retire();
         }
-        self.dispatcher.shutdown().await;
+        // Bodies went on while requests were finished: both have the same two seconds.
+        let spent = stop_began.map_or(Duration::ZERO, Stopwatch::elapsed);
+        self.dispatcher.shutdown(GRACE.saturating_sub(spent)).await;
         served
     }
 }

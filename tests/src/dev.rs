@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -19,11 +20,11 @@ pub struct Dev {
     state: State,
     args: Vec<OsString>,
     variables: Vec<(OsString, OsString)>,
-    _folder: Option<TempDir>,
+    folder: Option<Arc<TempDir>>,
 }
 
 enum State {
-    Temporary(TempDir),
+    Temporary(Arc<TempDir>),
     Given(PathBuf),
     Default,
 }
@@ -58,10 +59,10 @@ impl Dev {
         Self {
             path: path.to_owned(),
             component: None,
-            state: State::Temporary(state),
+            state: State::Temporary(Arc::new(state)),
             args: Vec::new(),
             variables: Vec::new(),
-            _folder: None,
+            folder: None,
         }
     }
 
@@ -86,7 +87,7 @@ impl Dev {
     fn in_own_folder(self, config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         std::fs::write(folder.path().join("wrangler.jsonc"), config).expect("a temporary folder can be written to");
-        Self { path: folder.path().to_owned(), component: None, _folder: Some(folder), ..self }
+        Self { path: folder.path().to_owned(), component: None, folder: Some(Arc::new(folder)), ..self }
     }
 
     /// Keeps the state in `folder`.
@@ -139,7 +140,7 @@ impl Dev {
     #[must_use]
     #[track_caller]
     pub fn start(&self) -> Server {
-        Server::start(self.command())
+        Server::start(self.command(), self.folders())
     }
 
     /// Starts it, and waits until it has given up.
@@ -161,6 +162,15 @@ impl Dev {
         }
         let status = child.wait().expect("a child can be waited for");
         Refusal { code: status.code(), text: log.text() }
+    }
+
+    /// What has to be there as long as the process is, also when this is gone.
+    fn folders(&self) -> Vec<Arc<TempDir>> {
+        let state = match &self.state {
+            State::Temporary(folder) => Some(folder),
+            State::Given(_) | State::Default => None,
+        };
+        self.folder.iter().chain(state).cloned().collect()
     }
 
     fn command(&self) -> Command {

@@ -1,6 +1,9 @@
 //! A running `miniflow dev`.
 
 use std::process::{Child, Command, ExitStatus};
+use std::sync::Arc;
+
+use tempfile::TempDir;
 
 use crate::client::{Answer, Client, Exchange, Payload};
 use crate::log::Log;
@@ -13,16 +16,17 @@ pub struct Server {
     log: Log,
     url: String,
     client: Client,
+    _folders: Vec<Arc<TempDir>>,
 }
 
 impl Server {
     #[track_caller]
-    pub(crate) fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command, folders: Vec<Arc<TempDir>>) -> Self {
         let mut child = command.spawn().expect("the program under test can be started");
         let log = Log::of(child.stderr.take().expect("standard error is piped, and taken once"));
         let url = log.wait_for(|line| line.split_once("ready on ").map(|(_, url)| url.trim().to_owned()));
         let client = Client::new(url.as_deref().unwrap_or_default());
-        let server = Self { child, log, url: url.unwrap_or_default(), client };
+        let server = Self { child, log, url: url.unwrap_or_default(), client, _folders: folders };
         // Dropped, it shows its log.
         assert!(!server.url.is_empty(), "the server is not ready");
         server
@@ -104,6 +108,18 @@ impl Server {
         self.log.text()
     }
 
+    /// Asks it to stop, and does not wait for that.
+    ///
+    /// # Panics
+    ///
+    /// When it is gone already.
+    #[cfg(unix)]
+    #[track_caller]
+    pub fn terminate(&self) {
+        let asked = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
+        assert!(asked.expect("there is a `kill`").success(), "the server is there to be told");
+    }
+
     /// Asks it to stop, and returns how it did and what it has said.
     ///
     /// # Panics
@@ -112,9 +128,19 @@ impl Server {
     #[cfg(unix)]
     #[must_use]
     #[track_caller]
-    pub fn stop(mut self) -> (ExitStatus, String) {
-        let asked = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
-        assert!(asked.expect("there is a `kill`").success(), "the server is there to be told");
+    pub fn stop(self) -> (ExitStatus, String) {
+        self.terminate();
+        self.wait()
+    }
+
+    /// Waits until it has ended, and returns how it did and what it has said.
+    ///
+    /// # Panics
+    ///
+    /// When it goes on.
+    #[must_use]
+    #[track_caller]
+    pub fn wait(mut self) -> (ExitStatus, String) {
         let patience = Patience::default();
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("a child can be waited for") {

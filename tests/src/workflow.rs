@@ -136,7 +136,7 @@ impl Instance<'_> {
     /// When that is refused.
     #[track_caller]
     pub fn send_event(&self, event_type: &str, payload: impl Into<Payload>) {
-        let _ = self.try_send_event(event_type, payload).expect(200);
+        self.try_send_event(event_type, payload).expect(200);
     }
 
     /// Asks for an event to be sent to it.

@@ -29,9 +29,6 @@ const SPIN: Duration = Duration::from_micros(25);
 /// caches: the machine has a few cores, and a group commit is full with fewer. A run that waits for anything else lets others start.
 const BUSY_MAX: usize = 64;
 
-/// How long bodies may go on when the process is asked to stop, real time.
-const GRACE: Duration = Duration::from_secs(2);
-
 /// The timer of an instance that is not in memory stands for its next deadline, whichever step's it is.
 const WHOLE_INSTANCE: StepNo = StepNo::MAX;
 
@@ -67,7 +64,15 @@ pub(super) struct Core<S> {
     pub(super) next_key: InstanceKey,
     pub(super) next_run: RunId,
     /// Set while stopping: nothing is answered or started any more.
-    pub(super) stopping: Option<(Stopwatch, oneshot::Sender<()>)>,
+    pub(super) stopping: Option<Stopping>,
+}
+
+/// A stop that was asked for.
+pub(super) struct Stopping {
+    since: Stopwatch,
+    /// How long bodies may go on.
+    grace: Duration,
+    reply: oneshot::Sender<()>,
 }
 
 /// What is said after a commit.
@@ -180,7 +185,7 @@ impl<S: Storage> Core<S> {
                 },
                 () = until(&*self.clock, self.timers.first().map(|(at, ..)| *at)) => {}
                 () = left(deferred, DEFER_MAX) => {}
-                () = left(self.stopping.as_ref().map(|(since, _)| *since), GRACE) => {}
+                () = grace(self.stopping.as_ref()) => {}
             }
         }
     }
@@ -241,10 +246,10 @@ impl<S: Storage> Core<S> {
 
     /// Whether everything has been done for a stop that was asked for.
     fn stopped(&mut self) -> bool {
-        let Some((since, _)) = &self.stopping else { return false };
+        let Some(Stopping { since, grace, .. }) = &self.stopping else { return false };
         let executing =
             self.residents.values().any(|resident| resident.active.is_some() && resident.instance.is_executing());
-        if executing && since.elapsed() < GRACE {
+        if executing && since.elapsed() < *grace {
             return false;
         }
         let keys: Vec<_> = self.residents.keys().copied().collect();
@@ -258,7 +263,7 @@ impl<S: Storage> Core<S> {
         if !self.dirty.is_empty() {
             self.commit();
         }
-        if let Some((_, reply)) = self.stopping.take() {
+        if let Some(Stopping { reply, .. }) = self.stopping.take() {
             let _ = reply.send(());
         }
         true
@@ -290,7 +295,9 @@ impl<S: Storage> Core<S> {
                 };
                 let _ = reply.send(overview);
             }
-            Message::Shutdown { reply } => self.stopping = Some((Stopwatch::start(), reply)),
+            Message::Shutdown { grace, reply } => {
+                self.stopping = Some(Stopping { since: Stopwatch::start(), grace, reply });
+            }
         }
     }
 
@@ -485,6 +492,10 @@ async fn until(clock: &dyn Clock, at: Option<Timestamp>) {
         Some(at) => clock.sleep_until(at).await,
         None => std::future::pending().await,
     }
+}
+
+async fn grace(stopping: Option<&Stopping>) {
+    left(stopping.map(|stopping| stopping.since), stopping.map_or(Duration::ZERO, |stopping| stopping.grace)).await;
 }
 
 async fn left(since: Option<Stopwatch>, limit: Duration) {

@@ -1,6 +1,7 @@
 //! The front of the dispatcher: what bindings and APIs call.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -198,9 +199,9 @@ impl Handle {
         answer.await.ok()
     }
 
-    pub(super) async fn shutdown(&self) {
+    pub(super) async fn shutdown(&self, grace: Duration) {
         let (reply, answer) = oneshot::channel();
-        if self.sender.send(Message::Shutdown { reply }).is_ok() {
+        if self.sender.send(Message::Shutdown { grace, reply }).is_ok() {
             // An error means that it has stopped already.
             let _ = answer.await;
         }
@@ -257,7 +258,7 @@ pub(super) fn spawn_reader(mut reader: Reader) -> std::sync::mpsc::SyncSender<Re
                 Ok(Some(summary)) => Ok(summary.into()),
                 Ok(None) => Err(ApiError::not_found()),
                 Err(error) => {
-                    tracing::error!(workflow = %workflow, instance = %id, error = %error, "cannot read the status");
+                    tracing::error!(workflow = %workflow, instance = %id, error = %super::core::chain(&error), "cannot read the status");
                     Err(ApiError::internal())
                 }
             };

@@ -65,6 +65,7 @@ pub(crate) enum Message {
         reply: oneshot::Sender<super::Overview>,
     },
     Shutdown {
+        grace: std::time::Duration,
         reply: oneshot::Sender<()>,
     },
 }

@@ -21,6 +21,7 @@ mod resident;
 mod runs;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -141,9 +142,9 @@ impl Dispatcher {
         self.recovered
     }
 
-    /// Stops: bodies that run may finish for at most two seconds, everything is committed, guests are dropped.
-    pub async fn shutdown(mut self) {
-        self.handle.shutdown().await;
+    /// Stops: bodies that run may finish for at most `grace`, everything is committed, guests are dropped.
+    pub async fn shutdown(mut self, grace: Duration) {
+        self.handle.shutdown(grace).await;
         if let Some(thread) = self.thread.take() {
             // It has answered, so it is about to end.
             let _ = thread.join();

@@ -84,6 +84,8 @@ impl<S: Storage> Core<S> {
         let key = self.ids.get(&(workflow.to_owned(), id.to_owned())).copied();
         if let Some(resident) = key.and_then(|key| self.residents.get(&key)) {
             let report = resident.summary().into();
+            // What is said must be durable, like everything else that is said.
+            self.urgent |= resident.dirty;
             return self.replies.push(After::Status(reply, report));
         }
         if self.has_reader {

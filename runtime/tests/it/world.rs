@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use miniflow_runtime::dispatcher::Overview;
 use miniflow_runtime::engine::Entry;
@@ -10,6 +11,9 @@ use miniflow_runtime::{
     Begun, Bytes, Clock, CreateOptions, Dispatcher, ErrorInfo, Handle, InstanceStatus, Options, Run, StatusReport,
     StepOptions, Timestamp, Verdict, WorkflowDefinition,
 };
+
+/// What bodies get to finish when the process stops.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// Where time begins in tests.
 pub(crate) const START: Timestamp = Timestamp(1_000_000);
@@ -91,14 +95,14 @@ impl World {
     pub(crate) async fn kill(&mut self) {
         self.storage.die_after(0);
         if let Some(dispatcher) = self.dispatcher.take() {
-            dispatcher.shutdown().await;
+            dispatcher.shutdown(GRACE).await;
         }
         self.storage.revive();
     }
 
     pub(crate) async fn stop(&mut self) {
         if let Some(dispatcher) = self.dispatcher.take() {
-            dispatcher.shutdown().await;
+            dispatcher.shutdown(GRACE).await;
         }
     }
 

@@ -1,1 +1,284 @@
 //! A server that is stopped or killed, and started again on the same state.
+
+use std::time::Duration;
+
+use miniflow_runtime::clock::Stopwatch;
+use miniflow_tests::{Dev, Reply, Sink, eventually};
+use serde_json::json;
+
+/// Nothing of `times` passed twice: one request of this instance with this step.
+#[track_caller]
+fn assert_ran(sink: &Sink, id: &str, step: &str, times: usize) {
+    assert_eq!(sink.count(&[("id", id), ("kind", step)]), times, "runs of `{step}` of `{id}`");
+}
+
+#[test]
+fn a_sleep_survives_a_kill_and_keeps_its_length() {
+    let (dev, sink) = (Dev::guest("behaviours"), Sink::start());
+    let server = dev.start();
+    server.workflow("SLEEPER").create("a", json!({ "sink": sink.url(), "ms": 3000 })).wait_for("waiting");
+    server.kill();
+
+    let server = dev.start();
+    server.wait_for_line("ready on");
+    assert!(server.log().contains("1 picked up again, the next wakes in"), "{}", server.log());
+    let output = server.workflow("SLEEPER").instance("a").output();
+    let slept = output["after"].as_u64().unwrap() - output["before"].as_u64().unwrap();
+    assert!((3000..6000).contains(&slept), "it slept for {slept} ms");
+    assert_ran(&sink, "a", "before", 1);
+    assert_ran(&sink, "a", "after", 1);
+}
+
+#[test]
+fn a_sleep_that_ended_while_nothing_ran_is_over_at_the_start() {
+    let dev = Dev::guest("behaviours");
+    let server = dev.start();
+    let created = server.workflow("SLEEP_UNTIL").create("a", json!({ "ms": 1500 }));
+    created.wait_for("waiting");
+    server.kill();
+    // Another Worker on another state says when the time has passed.
+    let other = Dev::guest("behaviours").start();
+    other.workflow("SLEEP_UNTIL").create("b", json!({ "ms": 1500 })).wait_for("complete");
+
+    let server = dev.start();
+    let output = server.workflow("SLEEP_UNTIL").instance("a").output();
+    assert!(output["after"].as_u64() > output["until"].as_u64(), "{output}");
+}
+
+#[test]
+fn a_status_that_was_seen_is_not_taken_back_by_a_kill() {
+    for _ in 0..6 {
+        let dev = Dev::guest("behaviours");
+        let server = dev.start();
+        // Short enough for the run to stay in memory: nothing but the answer asks for a commit.
+        server.workflow("SLEEPER").create("a", json!({ "ms": 1500 })).wait_for("waiting");
+        server.kill();
+        // The start reads what is stored: without the sleep it would not know when the instance wakes.
+        let log = dev.start().log();
+        assert!(log.contains("1 picked up again, the next wakes"), "{log}");
+    }
+}
+
+#[test]
+fn what_is_complete_or_errored_stays_so() {
+    let dev = Dev::guest("behaviours");
+    let server = dev.start();
+    server.workflow("ONE_STEP").create("good", ()).wait_for("complete");
+    server.workflow("NON_RETRYABLE").create("bad", json!({ "name": "Broken" })).wait_for("errored");
+    server.kill();
+
+    let server = dev.start();
+    let good = server.workflow("ONE_STEP").instance("good").status();
+    assert_eq!(good, json!({ "status": "complete", "output": { "count": 1 }, "rollback": null }));
+    let bad = server.workflow("NON_RETRYABLE").instance("bad").status();
+    let error = json!({ "name": "Broken", "message": "beyond repair" });
+    assert_eq!(bad, json!({ "status": "errored", "error": error, "rollback": null }));
+    assert!(server.log().contains("none to pick up again"), "{}", server.log());
+    assert_eq!(server.workflow("ONE_STEP").try_create("good", ()).status, 409, "its id is taken");
+}
+
+#[test]
+fn an_event_sent_before_the_wait_is_found_after_a_kill() {
+    // The first attempt never gets its answer, so the instance has not begun to wait.
+    let sink = Sink::answering(|seen| if seen.param("k") == "1" { Reply::Never } else { Reply::ok() });
+    let dev = Dev::guest("behaviours");
+    let server = dev.start();
+    let waiter = server.workflow("EVENT_WAITER").create("a", json!({ "sink": sink.url() }));
+    sink.wait_for(1, &[("kind", "before")]);
+    waiter.send_event("go", json!({ "n": 1 }));
+    server.kill();
+
+    let server = dev.start();
+    let output = server.workflow("EVENT_WAITER").instance("a").output();
+    assert_eq!(output["payload"], json!({ "n": 1 }));
+    assert_eq!(output["type"], "go");
+}
+
+#[test]
+fn a_wait_survives_a_kill_and_its_event_comes_after() {
+    let dev = Dev::guest("behaviours");
+    let server = dev.start();
+    let many = server.workflow("MANY_EVENTS").create("a", json!({ "n": 3 }));
+    many.wait_for("waiting");
+    many.send_event("go", json!("first"));
+    server.kill();
+
+    let server = dev.start();
+    let many = server.workflow("MANY_EVENTS").instance("a");
+    many.send_event("go", json!("second"));
+    server.kill();
+
+    let server = dev.start();
+    let many = server.workflow("MANY_EVENTS").instance("a");
+    many.send_event("go", json!("third"));
+    assert_eq!(many.output(), json!({ "payloads": ["first", "second", "third"] }));
+}
+
+#[test]
+fn an_attempt_that_a_kill_cut_off_counts_and_the_next_begins_at_once() {
+    let sink = Sink::answering(|seen| if seen.param("k") == "1" { Reply::Never } else { Reply::ok() });
+    let dev = Dev::guest("behaviours");
+    let server = dev.start();
+    // A delay nobody would wait for: it is for failures of the body's own.
+    let params = json!({ "sink": sink.url(), "fail": 0, "limit": 1, "delay": 3_600_000 });
+    server.workflow("FLAKY").create("a", params);
+    sink.wait_for(1, &[("id", "a")]);
+    // Commits are made in order: once this one is, so is the begin of the attempt.
+    server.workflow("ONE_STEP").create("b", ());
+    server.kill();
+
+    let server = dev.start();
+    assert_eq!(server.workflow("FLAKY").instance("a").output(), json!({ "attempt": 2 }));
+}
+
+#[test]
+fn the_last_attempt_that_a_kill_cut_off_is_not_made_up_for() {
+    let sink = Sink::answering(|_| Reply::Never);
+    let dev = Dev::guest("behaviours");
+    let server = dev.start();
+    server.workflow("FLAKY").create("a", json!({ "sink": sink.url(), "fail": 0, "limit": 0 }));
+    sink.wait_for(1, &[("id", "a")]);
+    server.workflow("ONE_STEP").create("b", ());
+    server.kill();
+
+    let server = dev.start();
+    let error = server.workflow("FLAKY").instance("a").error();
+    assert_eq!(error["message"], "The attempt was running when the process ended");
+    assert_ran(&sink, "a", "flaky", 1);
+}
+
+#[test]
+fn instances_whose_workflow_is_gone_are_kept_until_it_returns() {
+    let with = |workflow: &str, class: &str| {
+        let binding = workflow.to_uppercase().replace('-', "_");
+        json!({ "workflows": [{ "name": workflow, "binding": binding, "class_name": class }] })
+    };
+    let state = tempfile::tempdir().unwrap();
+    let sleeper = Dev::guest("behaviours").config(with("sleeper", "Sleeper")).persist(state.path());
+    let server = sleeper.start();
+    server.workflow("SLEEPER").create("a", json!({ "ms": 500 })).wait_for("waiting");
+    server.kill();
+
+    let other = Dev::guest("behaviours").config(with("one-step", "OneStep")).persist(state.path());
+    let server = other.start();
+    assert!(server.log().contains("1 kept, whose workflow is not here any more"), "{}", server.log());
+    server.workflow("ONE_STEP").create("a", ()).wait_for("complete");
+    server.kill();
+
+    sleeper.start().workflow("SLEEPER").instance("a").wait_for("complete");
+}
+
+#[test]
+fn an_ephemeral_server_keeps_nothing() {
+    let dev = Dev::guest("behaviours").args(["--ephemeral"]);
+    let server = dev.start();
+    assert!(server.log().contains("in memory, gone when the server stops"), "{}", server.log());
+    server.workflow("ONE_STEP").create("a", ()).wait_for("complete");
+    server.kill();
+    assert_eq!(std::fs::read_dir(dev.state()).unwrap().count(), 0, "the folder given is not used");
+
+    let server = dev.start();
+    server.get("/status?wf=ONE_STEP&id=a").expect(404);
+}
+
+#[test]
+fn state_is_kept_beside_the_configuration_and_out_of_git() {
+    let dev = Dev::guest("behaviours").config(json!({})).persist_by_default();
+    dev.start().kill();
+    let own = dev.served().join(".miniflow");
+    assert!(own.join("state").is_dir());
+    assert_eq!(std::fs::read_to_string(own.join(".gitignore")).unwrap(), "*\n");
+}
+
+#[cfg(unix)]
+mod stop {
+    use super::*;
+
+    /// What is given to a body, a request, and the machine to do it on.
+    const SOON: Duration = Duration::from_millis(3500);
+
+    #[test]
+    fn an_idle_server_stops_at_once_with_exit_code_0() {
+        let server = Dev::guest("behaviours").start();
+        server.workflow("SLEEPER").create("a", json!({ "ms": 60_000 })).wait_for("waiting");
+        let watch = Stopwatch::start();
+        let (status, _) = server.stop();
+        assert_eq!(status.code(), Some(0));
+        assert!(watch.elapsed() < Duration::from_millis(1500), "it took {:?}", watch.elapsed());
+    }
+
+    #[test]
+    fn a_body_that_goes_on_is_cut_off_after_two_seconds_and_its_attempt_does_not_count() {
+        let sink = Sink::answering(|_| Reply::Never);
+        let dev = Dev::guest("behaviours");
+        let server = dev.start();
+        // Not even one more attempt, so one that counted would be the end of it.
+        server.workflow("FLAKY").create("a", json!({ "sink": sink.url(), "fail": 0, "limit": 0 }));
+        sink.wait_for(1, &[("id", "a"), ("k", "1")]);
+        let watch = Stopwatch::start();
+        let (status, _) = server.stop();
+        assert_eq!(status.code(), Some(0));
+        assert!(watch.elapsed() < SOON, "it took {:?}", watch.elapsed());
+
+        let _server = dev.start();
+        sink.wait_for(2, &[("id", "a"), ("k", "1")]);
+    }
+
+    #[test]
+    fn a_body_that_ends_in_time_is_recorded() {
+        let (dev, sink) = (Dev::guest("behaviours"), Sink::start());
+        let server = dev.start();
+        server.workflow("FLAKY").create("a", json!({ "sink": sink.url(), "fail": 0, "ms": 300 }));
+        sink.wait_for(1, &[("id", "a")]);
+        assert_eq!(server.stop().0.code(), Some(0));
+
+        let server = dev.start();
+        assert_eq!(server.workflow("FLAKY").instance("a").output(), json!({ "attempt": 1 }));
+        assert_ran(&sink, "a", "flaky", 1);
+    }
+
+    #[test]
+    fn an_answer_that_has_begun_is_sent_to_its_end() {
+        let server = Dev::guest("behaviours").start();
+        let mut stream = server.exchange("/stream?n=8&ms=50");
+        stream.finish();
+        assert_eq!(stream.receive().as_deref(), Some("chunk 0\n"));
+        server.terminate();
+        let rest: Vec<String> = std::iter::from_fn(|| stream.receive()).collect();
+        assert_eq!(rest.concat(), "chunk 1\nchunk 2\nchunk 3\nchunk 4\nchunk 5\nchunk 6\nchunk 7\n");
+        assert_eq!(server.wait().0.code(), Some(0));
+    }
+
+    #[test]
+    fn a_request_and_a_body_that_go_on_are_given_their_time_together() {
+        let sink = Sink::answering(|_| Reply::Never);
+        let server = Dev::guest("behaviours").start();
+        server.workflow("FLAKY").create("a", json!({ "sink": sink.url(), "fail": 0 }));
+        sink.wait_for(1, &[("id", "a")]);
+        let client = server.client();
+        let url = format!("/fetch?url={}request", sink.url());
+        let asked = std::thread::spawn(move || client.get(&url));
+        sink.wait_for(2, &[]);
+        let watch = Stopwatch::start();
+        let (status, _) = server.stop();
+        assert_eq!(status.code(), Some(0));
+        assert!(watch.elapsed() < SOON, "it took {:?}", watch.elapsed());
+        assert!(asked.join().unwrap().is_err(), "nobody answered the Worker, so it had no answer");
+    }
+
+    #[test]
+    fn whoever_asks_twice_does_not_wait() {
+        let sink = Sink::answering(|_| Reply::Never);
+        let server = Dev::guest("behaviours").start();
+        server.workflow("FLAKY").create("a", json!({ "sink": sink.url(), "fail": 0 }));
+        sink.wait_for(1, &[("id", "a")]);
+        server.terminate();
+        let client = server.client();
+        // The first is heard once nobody is let in any more.
+        eventually("no more connections", || client.get("/").is_err().then_some(()));
+        let watch = Stopwatch::start();
+        let (status, _) = server.stop();
+        assert_eq!(status.code(), Some(130));
+        assert!(watch.elapsed() < Duration::from_millis(1500), "it took {:?}", watch.elapsed());
+    }
+}

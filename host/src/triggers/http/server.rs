@@ -21,8 +21,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use wasmtime_wasi_http::WasiBody;
 
-/// How long requests in flight may take when the server stops.
-const GRACE: Duration = Duration::from_secs(2);
+/// How long requests in flight, and bodies of steps, may take when the server stops.
+pub const GRACE: Duration = Duration::from_secs(2);
 
 /// After a connection could not be accepted: the machine is out of something, which may come back.
 const ACCEPT_DELAY: Duration = Duration::from_millis(50);
