@@ -7,13 +7,13 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// A connection that is kept.
-pub struct Client {
+pub(crate) struct Client {
     stream: BufReader<TcpStream>,
     host: String,
 }
 
 impl Client {
-    pub fn connect(host: &str) -> std::io::Result<Self> {
+    pub(crate) fn connect(host: &str) -> std::io::Result<Self> {
         let stream = TcpStream::connect(host)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(120)))?;
@@ -21,7 +21,7 @@ impl Client {
     }
 
     /// Sends a request and reads its answer.
-    pub fn request(&mut self, method: &str, path: &str, body: &str) -> std::io::Result<(u16, Vec<u8>)> {
+    pub(crate) fn request(&mut self, method: &str, path: &str, body: &str) -> std::io::Result<(u16, Vec<u8>)> {
         let head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\ncontent-length: {}\r\n\r\n", self.host, body.len());
         let mut message = head.into_bytes();
         message.extend_from_slice(body.as_bytes());
@@ -63,14 +63,14 @@ impl Client {
     }
 
     /// A request whose answer is JSON and well.
-    pub fn json(&mut self, method: &str, path: &str, body: &str) -> Value {
+    pub(crate) fn json(&mut self, method: &str, path: &str, body: &str) -> Value {
         let (status, answer) = self.request(method, path, body).expect("the server answers");
         assert_eq!(status, 200, "{method} {path}: {}", String::from_utf8_lossy(&answer));
         serde_json::from_slice(&answer).expect("the answer is JSON")
     }
 
     /// Starts instances of `wf` by batches of 100; their ids.
-    pub fn create(&mut self, wf: &str, prefix: &str, count: usize, params: &str) -> Vec<String> {
+    pub(crate) fn create(&mut self, wf: &str, prefix: &str, count: usize, params: &str) -> Vec<String> {
         let mut ids = Vec::new();
         for batch in 0..count.div_ceil(100) {
             let n = (count - batch * 100).min(100);
@@ -84,7 +84,7 @@ impl Client {
     }
 
     /// The outputs of these instances, as soon as all are complete.
-    pub fn outputs(&mut self, wf: &str, ids: &[String]) -> Vec<Value> {
+    pub(crate) fn outputs(&mut self, wf: &str, ids: &[String]) -> Vec<Value> {
         // Two of them tell when it is time to look at all.
         for id in [ids.last(), ids.first()].into_iter().flatten() {
             self.complete(wf, id, Duration::from_millis(20));
@@ -111,7 +111,7 @@ impl Client {
     }
 
     /// Polls until the instance is complete; its output.
-    pub fn complete(&mut self, wf: &str, id: &str, every: Duration) -> Value {
+    pub(crate) fn complete(&mut self, wf: &str, id: &str, every: Duration) -> Value {
         loop {
             let status = self.json("GET", &format!("/status?wf={wf}&id={id}"), "");
             match status["status"].as_str() {

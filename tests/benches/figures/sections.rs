@@ -13,17 +13,17 @@ use super::client::Client;
 use super::server::{Mode, Server};
 
 /// A figure and what each run gave.
-pub struct Figure {
-    pub name: String,
-    pub mode: &'static str,
-    pub unit: &'static str,
-    pub values: Vec<f64>,
+pub(crate) struct Figure {
+    pub(crate) name: String,
+    pub(crate) mode: &'static str,
+    pub(crate) unit: &'static str,
+    pub(crate) values: Vec<f64>,
 }
 
 type Measure = fn() -> Vec<Figure>;
 
 /// Every section, in the order of the document.
-pub const ALL: &[(&str, Measure)] = &[
+pub(crate) const ALL: &[(&str, Measure)] = &[
     ("cold start", cold_start),
     ("hello over HTTP", hello),
     ("latency of one instance", latency),

@@ -9,13 +9,13 @@ use super::client::Client;
 
 /// When a commit counts.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     Normal,
     Full,
 }
 
 impl Mode {
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Normal => "normal",
             Self::Full => "full",
@@ -24,14 +24,14 @@ impl Mode {
 }
 
 /// A running server, killed when it goes out of scope.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub host: String,
+    pub(crate) host: String,
 }
 
 impl Server {
     /// Starts one on `state`.
-    pub fn start(mode: Mode, state: &Path) -> Self {
+    pub(crate) fn start(mode: Mode, state: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_miniflow-under-test"))
             .arg("dev")
             .arg(worker())
@@ -57,12 +57,12 @@ impl Server {
         }
     }
 
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::connect(&self.host).expect("the server listens")
     }
 
     /// Resident memory, MB.
-    pub fn resident_mb(&self) -> f64 {
+    pub(crate) fn resident_mb(&self) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib: f64 = line.and_then(|line| line.trim().split(' ').next()?.parse().ok()).unwrap_or(f64::NAN);
@@ -79,7 +79,7 @@ impl Drop for Server {
 }
 
 /// The folder of the bench Worker, built.
-pub fn worker() -> &'static Path {
+pub(crate) fn worker() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench-worker");
