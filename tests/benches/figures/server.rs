@@ -45,7 +45,10 @@ impl Server {
         let mut lines = BufReader::new(stderr).lines();
         let mut said = String::new();
         loop {
-            let Some(Ok(line)) = lines.next() else { panic!("the server ended:\n{said}") };
+            let Some(Ok(line)) = lines.next() else {
+                let ended = child.wait();
+                panic!("the server ended, {ended:?}:\n{said}");
+            };
             if let Some((_, host)) = line.split_once("ready on http://") {
                 // Read on, so that it never waits for us.
                 let host = host.trim().to_owned();
