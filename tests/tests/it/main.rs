@@ -1,5 +1,10 @@
 //! miniflow as its users have it: the real program, real Workers, HTTP and signals.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod crash;
 mod examples;
 mod readme;
 mod restart;
+mod tidy;
+mod workflows;
