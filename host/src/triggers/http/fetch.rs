@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, Request, Response, Uri, header};
+use http::{HeaderMap, Method, Request, Response, Uri, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -120,6 +120,9 @@ impl Shared {
 
 /// Gives the request the URL that the client meant: hyper has the path only, the rest is in `Host`.
 fn absolute<B>(mut request: Request<B>, local: SocketAddr) -> Result<Request<B>, &'static str> {
+    if request.method() == Method::CONNECT {
+        return Err("a Worker is not a proxy");
+    }
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
     if parts.authority.is_none() {
         parts.authority = Some(authority(request.headers(), local)?);

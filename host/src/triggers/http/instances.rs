@@ -29,6 +29,9 @@ const BEAT: Duration = Duration::from_secs(5);
 /// what a guest may go on for after its response (documented for `waitUntil`: 30 s).
 const BEATS_MAX: u32 = 6;
 
+/// What wasmtime calls an instance whose task was dropped. It says the same when its own code panicked.
+const CANCELLED: &str = "worker panicked";
+
 /// Makes instances of one generation.
 pub(super) struct Instances(pub(super) Arc<Generation>);
 
@@ -130,6 +133,10 @@ impl WorkerState for Requests {
 
     fn drop(&self, store: Store<GuestState>, result: Result<(), wasmtime::Error>) {
         let Err(error) = result else { return };
+        if !std::thread::panicking() && error.to_string() == CANCELLED {
+            // The session ends, and its threads drop what they were doing.
+            return;
+        }
         let open: Vec<_> = self.open().drain(..).filter(|open| !open.death.is_closed()).collect();
         let death = explain(&store, &error);
         let labels: Vec<_> = open.iter().map(|open| open.label.to_string()).collect();
