@@ -99,7 +99,7 @@ impl HasData for Waiting {
 
 impl ClockView<'_> {
     fn subscribe(&mut self, when_ns: u64) -> wasmtime::Result<Resource<DynPollable>> {
-        let deadline = self.table.push(Deadline { clock: self.clock.clone(), when_ns, passed: false })?;
+        let deadline = self.table.push(Deadline::new(self.clock.clone(), when_ns))?;
         subscribe(self.table, deadline)
     }
 }
@@ -154,15 +154,94 @@ impl<T: 'static> p3::HostWithStore<T> for Waiting {
 struct Deadline {
     clock: GuestClock,
     when_ns: u64,
-    passed: bool,
+    /// Others have still to get a turn: the guest asked for a moment that had come already.
+    yields: bool,
+}
+
+impl Deadline {
+    fn new(clock: GuestClock, when_ns: u64) -> Self {
+        let yields = when_ns <= clock.clock.now_ns();
+        Self { clock, when_ns, yields }
+    }
 }
 
 #[async_trait]
 impl Pollable for Deadline {
     async fn ready(&mut self) {
-        if !self.passed {
+        // Asked for and dropped many times over: what is to be done once is marked before the await.
+        if std::mem::take(&mut self.yields) || self.when_ns > self.clock.clock.now_ns() {
             self.clock.wait_until(self.when_ns).await;
-            self.passed = true;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use tokio::sync::watch;
+
+    use super::*;
+
+    /// A clock that is moved by hand.
+    struct Hand(watch::Sender<u64>);
+
+    impl Clock for Hand {
+        fn now_ns(&self) -> u64 {
+            *self.0.borrow()
+        }
+
+        fn sleep_until_ns(&self, when_ns: u64) -> BoxFuture<'static, ()> {
+            let mut moves = self.0.subscribe();
+            Box::pin(async move {
+                // Fails when the clock is gone, and the test with it.
+                let _ = moves.wait_for(|now| *now >= when_ns).await;
+            })
+        }
+    }
+
+    fn clock() -> (Arc<Hand>, GuestClock) {
+        let hand = Arc::new(Hand(watch::Sender::new(1_000)));
+        (Arc::clone(&hand), GuestClock::new(hand, None))
+    }
+
+    #[tokio::test]
+    async fn a_guest_that_waits_follows_the_clock() {
+        let (hand, clock) = clock();
+        let mut wait = clock.wait_until(clock.after(500));
+        hand.0.send_replace(1_499);
+        assert!(wait.as_mut().now_or_never().is_none());
+        hand.0.send_replace(1_500);
+        wait.await;
+    }
+
+    #[tokio::test]
+    async fn what_is_due_lets_others_run_once() {
+        let (_hand, clock) = clock();
+        assert!(clock.wait_until(1_000).now_or_never().is_none());
+        clock.wait_until(1_000).await;
+    }
+
+    #[tokio::test]
+    async fn a_moment_that_has_come_is_seen_by_a_glance() {
+        let (hand, clock) = clock();
+        let mut deadline = Deadline::new(clock, 2_000);
+        assert!(deadline.ready().now_or_never().is_none());
+        hand.0.send_replace(2_000);
+        assert!(deadline.ready().now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_moment_of_the_past_is_seen_by_the_second_glance() {
+        let (_hand, clock) = clock();
+        let mut deadline = Deadline::new(clock, 0);
+        assert!(deadline.ready().now_or_never().is_none());
+        assert!(deadline.ready().now_or_never().is_some());
+    }
+
+    #[test]
+    fn both_clocks_tell_the_same_time() {
+        let (_hand, clock) = clock();
+        assert_eq!(HostWallClock::now(&clock), Duration::from_nanos(1_000));
+        assert_eq!(HostMonotonicClock::now(&clock), 1_000);
     }
 }

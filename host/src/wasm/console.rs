@@ -235,3 +235,64 @@ impl OutputStream for Stream {
 impl Pollable for Stream {
     async fn ready(&mut self) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Kept(Mutex<Vec<(Level, String)>>);
+
+    impl LogSink for Kept {
+        fn line(&self, line: LogLine) {
+            assert_eq!((line.worker.as_str(), line.instance, line.step), ("shop", None, None));
+            self.0.lock().unwrap().push((line.level, line.message));
+        }
+    }
+
+    fn console() -> (Console, Arc<Kept>) {
+        let kept = Arc::new(Kept::default());
+        (Console::new(Arc::clone(&kept) as Arc<dyn LogSink>, "shop".into(), None), kept)
+    }
+
+    fn lines(kept: &Kept) -> Vec<(Level, String)> {
+        std::mem::take(&mut kept.0.lock().unwrap())
+    }
+
+    #[test]
+    fn output_is_printed_line_by_line_whatever_it_is_written_in() {
+        let (console, kept) = console();
+        let mut out = console.stdout();
+        for piece in ["on", "e\ntw", "o\r\n\nthree"] {
+            OutputStream::write(&mut out, Bytes::from(piece)).unwrap();
+        }
+        let log = |text: &str| (Level::Log, text.to_owned());
+        assert_eq!(lines(&kept), [log("one"), log("two"), log("")]);
+        console.flush();
+        assert_eq!(lines(&kept), [log("three")]);
+    }
+
+    #[test]
+    fn a_line_without_end_is_cut() {
+        let (console, kept) = console();
+        for _ in 0..3 {
+            console.write(Source::Out, &vec![b'x'; LINE_MAX_BYTES]);
+        }
+        console.write(Source::Out, b"\nnext\n");
+        let lines = lines(&kept);
+        assert_eq!(lines[0].1.len(), LINE_MAX_BYTES);
+        assert_eq!(lines[1].1, "next");
+    }
+
+    #[test]
+    fn a_panic_is_kept_for_the_error_and_not_printed() {
+        let (console, kept) = console();
+        console.write(Source::Err, b"before\n\nthread 'main' (1) panicked at src/lib.rs:1:2:\nbo");
+        console.write(Source::Err, b"om\nnote: run with");
+        assert_eq!(lines(&kept), [(Level::Error, "before".to_owned())]);
+        let panic = console.take_panic().unwrap();
+        assert_eq!(panic, "thread 'main' (1) panicked at src/lib.rs:1:2:\nboom\nnote: run with");
+        assert_eq!(console.take_panic(), None);
+        assert_eq!(lines(&kept), []);
+    }
+}

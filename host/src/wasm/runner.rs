@@ -31,7 +31,7 @@ use crate::bindings::logging::Level;
 const STARTS_MAX: usize = 64;
 
 /// Runs that have a guest at a time; the rest of [`super::engine::SLOTS`] is for requests. A run beyond them waits.
-pub(super) const LIVE_RUNS_MAX: usize = 3500;
+const LIVE_RUNS_MAX: usize = 1700;
 
 /// A start that takes longer, because the code waits for something of its own before its first step, lets others start.
 const START_MAX: Duration = Duration::from_secs(1);

@@ -108,7 +108,7 @@ fn is_note(line: &str) -> bool {
 }
 
 /// Functions of the standard library and of the glue between guest and host: true, and of no use to anybody.
-const GLUE: [&str; 15] = [
+const GLUE: [&str; 17] = [
     "std::",
     "core::",
     "alloc::",
@@ -123,6 +123,8 @@ const GLUE: [&str; 15] = [
     "export_",
     "_callback_",
     "[task-return]",
+    "[async-lift]",
+    "[callback]",
     "wasm function ",
 ];
 
@@ -136,7 +138,7 @@ const FRAMES_MAX: usize = 12;
 /// A function of a backtrace.
 #[derive(PartialEq)]
 struct Frame<'a> {
-    name: &'a str,
+    name: String,
     place: Option<&'a str>,
 }
 
@@ -172,7 +174,7 @@ fn shown(frame: &Frame<'_>) -> String {
 }
 
 /// The function of a line such as `    3:   0x1f2e - guest.wasm!guest::run` or `               - guest::run`.
-fn function(line: &str) -> Option<&str> {
+fn function(line: &str) -> Option<String> {
     let (head, name) =
         line.split_once(" - ").or_else(|| line.trim_start().strip_prefix("- ").map(|name| ("", name)))?;
     let numbered = head.trim_start().split(':').next().is_some_and(|n| n.parse::<u32>().is_ok());
@@ -180,15 +182,29 @@ fn function(line: &str) -> Option<&str> {
         return None;
     }
     let name = name.split_once(".wasm!").map_or(name, |(_, name)| name);
-    Some(without_hash(name.strip_prefix("<unknown>!").unwrap_or(name)))
+    Some(without_hashes(name.strip_prefix("<unknown>!").unwrap_or(name)))
 }
 
-/// Cuts the hash off a function's name: `guest::run::h0123456789abcdef`.
-fn without_hash(name: &str) -> &str {
-    match name.rsplit_once("::h") {
-        Some((rest, hash)) if hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => rest,
+/// Cuts out what the compiler adds to names to keep crates apart: `shop[0123456789abcdef]::run`, and in older manglings
+/// `shop::run::h0123456789abcdef`.
+fn without_hashes(name: &str) -> String {
+    let is_hash = |text: &str| text.len() >= 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let name = match name.rsplit_once("::h") {
+        Some((rest, hash)) if is_hash(hash) => rest,
         _ => name,
+    };
+    let mut pieces = name.split('[');
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        match piece.split_once(']') {
+            Some((hash, rest)) if is_hash(hash) => text.push_str(rest),
+            _ => {
+                text.push('[');
+                text.push_str(piece);
+            }
+        }
     }
+    text
 }
 
 fn is_users(frame: &Frame<'_>) -> bool {

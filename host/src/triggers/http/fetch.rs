@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, Request, Response, Uri, header};
+use http::{HeaderMap, Method, Request, Response, Uri, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -33,6 +33,12 @@ const TURN_MAX: Duration = Duration::from_secs(30);
 
 /// An instance that ended mid-request is put away at once, and then says what it died of.
 const DEATH_MAX: Duration = Duration::from_secs(5);
+
+/// A guest of WASI 0.2 that did not answer may have died, or just returned.
+const SILENT_DEATH_MAX: Duration = Duration::from_millis(500);
+
+/// What wasmtime says about such a guest.
+const NEVER_ANSWERED: &str = "guest never invoked `response-outparam::set` method";
 
 /// Hands requests to the present generation of a Worker. Cheap to clone.
 #[derive(Clone)]
@@ -120,6 +126,9 @@ impl Shared {
 
 /// Gives the request the URL that the client meant: hyper has the path only, the rest is in `Host`.
 fn absolute<B>(mut request: Request<B>, local: SocketAddr) -> Result<Request<B>, &'static str> {
+    if request.method() == Method::CONNECT {
+        return Err("a Worker is not a proxy");
+    }
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
     if parts.authority.is_none() {
         parts.authority = Some(authority(request.headers(), local)?);
@@ -144,11 +153,13 @@ async fn explain(
     error: &wasmtime::Error,
     died: oneshot::Receiver<Death>,
 ) -> String {
-    if error.is::<TrapOrPanicError>() {
-        return match real::timeout(DEATH_MAX, died).await {
-            Some(Ok(death)) => death.report(),
-            _ => "the instance that served it ended".to_owned(),
-        };
+    let text = format!("{error:#}");
+    let ended = error.is::<TrapOrPanicError>();
+    if ended || text.contains(NEVER_ANSWERED) {
+        let patience = if ended { DEATH_MAX } else { SILENT_DEATH_MAX };
+        if let Some(Ok(death)) = real::timeout(patience, died).await {
+            return death.report();
+        }
     }
     let why = if let Some(failed) = error.downcast_ref::<InstantiationError<Ticket>>() {
         format!("the component could not be started: {:#}", failed.error)
@@ -157,7 +168,7 @@ async fn explain(
     } else if let Some(P2ErrorCode::InternalError(Some(text))) = error.downcast_ref() {
         text.clone()
     } else {
-        format!("{error:#}")
+        text
     };
     generation.services().logs.line(LogLine {
         level: Level::Error,

@@ -29,6 +29,12 @@ const BEAT: Duration = Duration::from_secs(5);
 /// what a guest may go on for after its response (documented for `waitUntil`: 30 s).
 const BEATS_MAX: u32 = 6;
 
+/// What wasmtime calls an instance whose task was dropped. It says the same when its own code panicked.
+const CANCELLED: &str = "worker panicked";
+
+/// What wasmtime calls an instance that [`Expiration`] ended while it was doing something.
+const EXPIRED: &str = "guest timed out";
+
 /// Makes instances of one generation.
 pub(super) struct Instances(pub(super) Arc<Generation>);
 
@@ -130,20 +136,28 @@ impl WorkerState for Requests {
 
     fn drop(&self, store: Store<GuestState>, result: Result<(), wasmtime::Error>) {
         let Err(error) = result else { return };
-        let open: Vec<_> = self.open().drain(..).filter(|open| !open.death.is_closed()).collect();
-        if open.is_empty() && self.generation.is_retired() {
-            // Not a death: an instance that is not needed any more is dropped where it stands.
+        if !std::thread::panicking() && error.to_string() == CANCELLED {
+            // The session ends, and its threads drop what they were doing.
             return;
         }
+        let (over, waiting): (Vec<_>, Vec<_>) = self.open().drain(..).partition(|open| open.death.is_closed());
+        let console = store.data().console();
+        if error.to_string() == EXPIRED {
+            let text = format!("{}: stopped, nobody had waited for it for 30 seconds", labels(&over));
+            return console.tell(Level::Warn, text);
+        }
         let death = explain(&store, &error);
-        let labels: Vec<_> = open.iter().map(|open| open.label.to_string()).collect();
-        let at = if labels.is_empty() { "after the response".to_owned() } else { labels.join(", ") };
-        store.data().console().tell(Level::Error, format!("{at}: {}", death.report()));
-        for open in open {
-            // The client has gone in the meantime.
+        let at = if waiting.is_empty() { format!("after {}", labels(&over)) } else { labels(&waiting) };
+        console.tell(Level::Error, format!("{at}: {}", death.report()));
+        for open in waiting {
+            // The client may go at this very moment.
             let _ = open.death.send(death.clone());
         }
     }
+}
+
+fn labels(open: &[Open]) -> String {
+    open.iter().map(|open| open.label.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// When an instance has to go, decided outside of the guest's own event loop, which a guest can hold up.

@@ -97,3 +97,16 @@ fn a_stack_that_ran_over_is_told_from_another_fault() {
     assert!(overflowed(&Trap::StackOverflow.into()));
     assert!(!overflowed(&fault("0x200000")));
 }
+
+#[test]
+fn names_lose_what_the_compiler_added_to_them() {
+    for (name, shown) in [
+        ("std[d123b7a1a2ed1472]::process::abort", "std::process::abort"),
+        ("<std[d123b7a1]::X<core[6d9e98711c484d2e]::Y> as Z>::f", "<std::X<core::Y> as Z>::f"),
+        ("shop::run::h0123456789abcdef", "shop::run"),
+        ("shop::sum::<[u8; 4]>", "shop::sum::<[u8; 4]>"),
+        ("[async-lift]wasi:http/handler", "[async-lift]wasi:http/handler"),
+    ] {
+        assert_eq!(without_hashes(name), shown);
+    }
+}
