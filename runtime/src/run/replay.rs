@@ -133,6 +133,8 @@ impl Replay {
             }
         }
         if self.is_live() {
+            // Beyond the record: what of it has not been asked for by now is not missed.
+            self.given_up |= !known;
             return Ask::Live { known };
         }
         self.next_ticket += 1;
@@ -158,7 +160,8 @@ impl Replay {
             self.left -= 1;
             return vec![Release::Outcome(ticket, outcome)];
         }
-        if outside && self.left > 0 {
+        // Only for the sake of a call that waits: a guest that has not come to its first step yet has not given up anything.
+        if self.live_waiters.is_empty() || outside {
             return Vec::new();
         }
         self.given_up = true;
@@ -252,6 +255,15 @@ mod tests {
         assert_eq!(replay.quiescent(false), [Release::Outcome(2, output(1))]);
         replay.cancel(&key("a"), 1);
         assert_eq!(replay.ask(&key("c")), Ask::Live { known: false });
+    }
+
+    #[test]
+    fn a_guest_that_waits_before_its_first_step_is_still_replayed() {
+        let mut replay = replay(vec![start("a", true), done(0), start("b", true), done(1)]);
+        assert_eq!(replay.quiescent(false), []);
+        assert_eq!(replay.quiescent(false), []);
+        assert!(replay.is_replaying());
+        assert_eq!(replay.ask(&key("a")), Ask::Now(output(0)));
     }
 
     #[test]

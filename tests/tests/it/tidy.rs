@@ -42,7 +42,17 @@ fn absent(folder: &str, words: &[&str], may: impl Fn(&str) -> bool) {
 
 #[test]
 fn the_engine_is_a_value() {
-    let words = ["tokio::", "rusqlite::", "std::fs", "std::thread", "std::time", "Instant", "SystemTime", "tracing::", "uuid::"];
+    let words = [
+        "tokio::",
+        "rusqlite::",
+        "std::fs",
+        "std::thread",
+        "std::time",
+        "Instant",
+        "SystemTime",
+        "tracing::",
+        "uuid::",
+    ];
     absent("runtime/src/engine", &words, |_| false);
 }
 
