@@ -1,6 +1,7 @@
 //! miniflow as its users have it: the real program, real Workers, HTTP and signals.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "a random test says its seed")]
 
 mod crash;
 mod examples;
