@@ -5,6 +5,7 @@
 
 mod crash;
 mod examples;
+mod http;
 mod readme;
 mod restart;
 mod tidy;
