@@ -22,6 +22,7 @@ use crate::bindings::logging::LogSink;
 use crate::bindings::{Bindings, Bound};
 use crate::config::{Problem, Problems, Project, Var, WorkflowEntry};
 use crate::triggers::http::{Body, Fetch, GRACE, Service, serve};
+use crate::wasm::limits::CPU_MAX;
 use crate::wasm::{EngineOptions, Generation, Loader, Runner, Services, Slot};
 
 /// What a session works with.
@@ -177,7 +178,8 @@ async fn load(
     let classes: Vec<_> = generation.classes().iter().map(|class| class.name.as_str()).collect();
     let bound = project.bind_classes(&classes)?;
     warnings.extend(bound.warnings);
-    let generation = generation.with_bindings(bindings(project, &bound.workflows));
+    let cpu_max = project.cpu_ms.map_or(CPU_MAX, |ms| Duration::from_millis(ms.get().into()));
+    let generation = generation.configured(bindings(project, &bound.workflows), cpu_max);
     Ok((generation, bound.workflows, warnings))
 }
 

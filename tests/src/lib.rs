@@ -35,4 +35,4 @@ pub use server::Server;
 pub use sink::{Reply, Seen, Sink};
 pub use wait::{PATIENCE, Patience, eventually};
 pub use worker::{build, repository};
-pub use workflow::{Instance, Workflow};
+pub use workflow::{Instance, Workflow, bound};

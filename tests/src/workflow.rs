@@ -1,10 +1,18 @@
 //! Workflows of the guest `behaviours`, through its routes.
 
-use serde_json::Value;
+use miniflow::config::WorkflowEntry;
+use serde_json::{Value, json};
 
 use crate::client::{Answer, Payload};
 use crate::server::Server;
 use crate::wait::{PATIENCE, Patience};
+
+/// Returns the entry of `workflows` that `class` has without a configuration: `OneStep` is `one-step`, bound as `ONE_STEP`.
+#[must_use]
+pub fn bound(class: &str) -> Value {
+    let entry = WorkflowEntry::of_class(class);
+    json!({ "name": entry.name, "binding": entry.binding, "class_name": entry.class_name })
+}
 
 /// One workflow, by the name of its binding.
 #[derive(Clone, Copy)]
@@ -44,7 +52,7 @@ impl<'a> Workflow<'a> {
     /// When that is refused.
     #[track_caller]
     pub fn create_all(self, ids: impl IntoIterator<Item = String>, params: &Value) -> Vec<Instance<'a>> {
-        let entries = ids.into_iter().map(|id| serde_json::json!({ "id": id, "params": params }));
+        let entries = ids.into_iter().map(|id| json!({ "id": id, "params": params }));
         let entries: Vec<Value> = entries.collect();
         let mut created = Vec::new();
         for batch in entries.chunks(100) {

@@ -21,6 +21,7 @@ fn options(arguments: &str) -> DevOptions {
         source: Source::Wasm("/w/w.wasm".into()),
         build: None,
         vars: Default::default(),
+        cpu_ms: None,
         workflows: None,
         unsupported: Vec::new(),
         warnings: Problems::default(),

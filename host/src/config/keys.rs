@@ -23,6 +23,7 @@ pub(super) fn known() -> impl Iterator<Item = &'static str> {
 
 const KEYS: &[(&str, Use)] = &[
     ("build", Use::Read),
+    ("limits", Use::Read),
     ("main", Use::Read),
     ("name", Use::Read),
     ("vars", Use::Read),
@@ -45,7 +46,6 @@ const KEYS: &[(&str, Use)] = &[
     ("jsx_fragment", Use::NoEffect),
     ("keep_names", Use::NoEffect),
     ("keep_vars", Use::NoEffect),
-    ("limits", Use::NoEffect),
     ("logpush", Use::NoEffect),
     ("migrations", Use::NoEffect),
     ("minify", Use::NoEffect),

@@ -19,6 +19,8 @@ pub struct Project {
     /// What to run before each build.
     pub build: Option<BuildCommand>,
     pub vars: BTreeMap<String, Var>,
+    /// Milliseconds that a guest may compute between two waits, if not as many as by default.
+    pub cpu_ms: Option<NonZeroU32>,
     /// The workflows of the configuration; none if there is no configuration, and then every class that the Worker
     /// exports is bound. See [`Project::bind_classes`].
     pub workflows: Option<Vec<WorkflowEntry>>,

@@ -3,6 +3,7 @@
 //! Texts of problems that wrangler also reports are wrangler's.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use super::keys::{self, Use};
@@ -20,6 +21,7 @@ pub(super) struct Settings {
     pub(super) build: Option<BuildCommand>,
     pub(super) vars: BTreeMap<String, Var>,
     pub(super) workflows: Vec<WorkflowEntry>,
+    pub(super) cpu_ms: Option<NonZeroU32>,
     pub(super) unsupported: Vec<String>,
 }
 
@@ -55,6 +57,7 @@ pub(super) fn settings(document: &Document, root: &Path, problems: &mut Problems
         build: build(document, root, problems),
         vars: vars(document, problems),
         workflows: workflows.entries,
+        cpu_ms: cpu_ms(document, problems),
         unsupported: unsupported(entries, workflows.unsupported),
         name,
     };
@@ -226,6 +229,27 @@ fn var(node: &Node) -> Var {
         Value::String(text) => Var::Text(text.clone()),
         _ => Var::Json(node.to_json()),
     }
+}
+
+/// Takes `limits.cpu_ms`; the other limits are production's alone.
+fn cpu_ms(document: &Document, problems: &mut Problems) -> Option<NonZeroU32> {
+    const FIELDS: [&str; 2] = ["cpu_ms", "subrequests"];
+    let limits = document.root.get("limits")?;
+    let Some(entries) = limits.entries() else {
+        problems.push(wrong_type("limits", "object", limits).at(document.place(limits.offset)));
+        return None;
+    };
+    for entry in entries.iter().filter(|entry| !FIELDS.contains(&entry.key.as_str())) {
+        problems.push(unexpected_field(document, "limits", entry, FIELDS));
+    }
+    let node = limits.get("cpu_ms")?;
+    let count = node.positive_integer();
+    if count.is_none() {
+        let message = format!("\"limits.cpu_ms\" must be a positive integer but got {}.", node.to_json());
+        let problem = Problem::error(message).at(document.place(node.offset));
+        problems.push(problem.with_hint("write a whole number of milliseconds, for example 30000"));
+    }
+    workflows::limit(count?)
 }
 
 /// Reports every name that two bindings have.

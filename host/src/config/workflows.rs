@@ -334,6 +334,6 @@ pub(super) fn is_workflow_name(name: &str) -> bool {
 
 /// Returns `count` as a limit; what is beyond all limits stays so.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole, at least 1, and `as` saturates")]
-fn limit(count: f64) -> Option<NonZeroU32> {
+pub(super) fn limit(count: f64) -> Option<NonZeroU32> {
     NonZeroU32::new(count as u32)
 }

@@ -12,6 +12,7 @@ fn project() -> Project {
         source: Source::Wasm("/w/orders.wasm".into()),
         build: None,
         vars: Default::default(),
+        cpu_ms: None,
         workflows: None,
         unsupported: Vec::new(),
         warnings: Problems::default(),

@@ -42,6 +42,8 @@ pub struct Generation {
     pub(super) code: Arc<Code>,
     pub(super) worker: Arc<str>,
     pub(super) bindings: Bindings,
+    /// Processor time between two waits.
+    pub(super) cpu_max: Duration,
     pub(super) services: Arc<Services>,
     pub(super) retired: SetOnce<()>,
 }
@@ -86,11 +88,12 @@ impl Generation {
 
     /// Returns the same code under another configuration.
     #[must_use]
-    pub fn with_bindings(&self, bindings: Bindings) -> Self {
+    pub fn configured(&self, bindings: Bindings, cpu_max: Duration) -> Self {
         Self {
             code: Arc::clone(&self.code),
             worker: Arc::clone(&self.worker),
             bindings,
+            cpu_max,
             services: Arc::clone(&self.services),
             retired: SetOnce::new(),
         }
@@ -119,8 +122,9 @@ impl Generation {
         self.retired.initialized()
     }
 
-    pub(crate) fn store(&self, run: Option<Arc<Run>>, cpu: Duration) -> Store<GuestState> {
-        let guest = Guest { worker: Arc::clone(&self.worker), bindings: self.bindings.clone(), run, cpu };
+    pub(crate) fn store(&self, run: Option<Arc<Run>>) -> Store<GuestState> {
+        let (worker, bindings) = (Arc::clone(&self.worker), self.bindings.clone());
+        let guest = Guest { worker, bindings, run, cpu: self.cpu_max };
         GuestState::store(&self.code.engine, &self.services, guest)
     }
 

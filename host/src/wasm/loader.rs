@@ -16,6 +16,7 @@ use wasmtime_wasi_http::{p2, p3};
 use super::bindings::exports::miniflow::worker::workflows::GuestIndices;
 use super::engine::{EngineError, EngineOptions, engine};
 use super::generation::{Class, Code, Generation};
+use super::limits::CPU_MAX;
 use super::linker::linker;
 use super::services::Services;
 use super::state::{Guest, GuestState};
@@ -154,7 +155,7 @@ impl Loader {
             Err(death) => code.describe_failure = Some(death),
         }
         let (code, services) = (Arc::new(code), Arc::clone(&self.services));
-        Ok(Generation { code, worker, bindings, services, retired: SetOnce::new() })
+        Ok(Generation { code, worker, bindings, cpu_max: CPU_MAX, services, retired: SetOnce::new() })
     }
 
     async fn describe(&self, code: &Code, worker: &Arc<str>, bindings: &Bindings) -> Result<Vec<Class>, Death> {

@@ -22,7 +22,7 @@ use wasmtime::{PoolConcurrencyLimitError, Store};
 
 use super::bindings::exports::miniflow::worker::workflows::{CronSchedule, WorkflowEvent};
 use super::generation::{Generation, Slot};
-use super::limits::{CPU_MAX, CpuBudget};
+use super::limits::CpuBudget;
 use super::state::GuestState;
 use super::trap;
 use crate::bindings::logging::Level;
@@ -89,7 +89,7 @@ impl Shared {
         let mut start = Some(start);
         loop {
             // Nothing of the guest may outlive this: hibernation, a trap and an ordinary end all drop the store.
-            let mut store = generation.store(Some(Arc::clone(&run)), CPU_MAX);
+            let mut store = generation.store(Some(Arc::clone(&run)));
             let cpu = store.data().cpu().clone();
             let guest = paced(call_run(&generation, &mut store, &run), &cpu, &run, &mut start);
             let error = match drive(&run, guest).await {

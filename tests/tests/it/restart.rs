@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use miniflow_runtime::clock::Stopwatch;
-use miniflow_tests::{Dev, Reply, Sink, eventually};
+use miniflow_tests::{Dev, Reply, Sink, bound, eventually};
 use serde_json::json;
 
 /// Nothing of `times` passed twice: one request of this instance with this step.
@@ -149,17 +149,14 @@ fn the_last_attempt_that_a_kill_cut_off_is_not_made_up_for() {
 
 #[test]
 fn instances_whose_workflow_is_gone_are_kept_until_it_returns() {
-    let with = |workflow: &str, class: &str| {
-        let binding = workflow.to_uppercase().replace('-', "_");
-        json!({ "workflows": [{ "name": workflow, "binding": binding, "class_name": class }] })
-    };
+    let with = |class| json!({ "workflows": [bound(class)] });
     let state = tempfile::tempdir().unwrap();
-    let sleeper = Dev::guest("behaviours").config(with("sleeper", "Sleeper")).persist(state.path());
+    let sleeper = Dev::guest("behaviours").config(with("Sleeper")).persist(state.path());
     let server = sleeper.start();
     server.workflow("SLEEPER").create("a", json!({ "ms": 500 })).wait_for("waiting");
     server.kill();
 
-    let other = Dev::guest("behaviours").config(with("one-step", "OneStep")).persist(state.path());
+    let other = Dev::guest("behaviours").config(with("OneStep")).persist(state.path());
     let server = other.start();
     assert!(server.log().contains("1 kept, whose workflow is not here any more"), "{}", server.log());
     server.workflow("ONE_STEP").create("a", ()).wait_for("complete");

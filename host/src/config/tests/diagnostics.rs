@@ -129,6 +129,18 @@ fn limits_are_positive_integers() {
 }
 
 #[test]
+fn a_limit_of_processor_time_is_a_positive_integer() {
+    for value in ["0", "1.5", "-1", "\"1\"", "null"] {
+        check(
+            &format!(r#""limits":{{"cpu_ms":{value}}}"#),
+            &[&format!("\"limits.cpu_ms\" must be a positive integer but got {value}.")],
+        );
+    }
+    check(r#""limits":{"cpu":1}"#, &["Unexpected fields found in limits field: \"cpu\""]);
+    check(r#""limits":1"#, &["Expected \"limits\" to be of type object but got 1."]);
+}
+
+#[test]
 fn more_steps_than_production_allows_are_pointed_out() {
     check_workflow(
         r#""limits":{"steps":30000}"#,

@@ -129,6 +129,14 @@ fn what_is_not_run_yet_is_named_once() {
 }
 
 #[test]
+fn processor_time_is_limited_by_the_configuration() {
+    let cpu_ms = |text| loaded(&json(text)).cpu_ms;
+    assert_eq!(cpu_ms(r#"{ "limits": { "cpu_ms": 500, "subrequests": 100 } }"#), NonZeroU32::new(500));
+    assert_eq!(cpu_ms(r#"{ "limits": {} }"#), None);
+    assert_eq!(cpu_ms("{}"), None);
+}
+
+#[test]
 fn a_limit_beyond_all_limits_stays_one() {
     let folder = json(
         r#"{ "workflows": [{ "name": "n", "binding": "B", "class_name": "C", "concurrency": { "limit": 1e300 } }] }"#,

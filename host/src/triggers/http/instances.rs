@@ -18,7 +18,7 @@ use wasmtime_wasi_http::WasiHttpView as _;
 use wasmtime_wasi_http::handler::{HandlerState, Instance, ShouldAccept, WorkerExpiration, WorkerState, WorkerStatus};
 
 use crate::bindings::logging::Level;
-use crate::wasm::limits::{CPU_MAX, CpuBudget};
+use crate::wasm::limits::CpuBudget;
 use crate::wasm::trap::{Death, explain};
 use crate::wasm::{Generation, GuestState};
 
@@ -45,7 +45,7 @@ impl HandlerState for Instances {
 
     async fn instantiate(&self) -> wasmtime::Result<Instance<GuestState, Expiration, Requests>> {
         let generation = Arc::clone(&self.0);
-        let mut store = generation.store(None, CPU_MAX);
+        let mut store = generation.store(None);
         let Some(proxy) = generation.instantiate_fetch(&mut store).await else {
             wasmtime::bail!("the Worker has no fetch handler");
         };

@@ -81,7 +81,8 @@ class!(
 class!(
     /// A step `big` whose output is a text of `bytes` bytes. Output: its length.
     BigOutput = async |run: Run| {
-        let text = run.step.do_("big", |_| async { Ok("x".repeat(run.params.bytes)) }).await?;
+        let body = |_| async { Ok("x".repeat(run.params.bytes)) };
+        let text = run.step.do_with_config("big", run.params.config(), body).await?;
         Ok(json!({ "length": text.len() }))
     }
 );
