@@ -265,6 +265,13 @@ mod place {
     }
 
     #[test]
+    fn a_database_with_damaged_tables_is_left_untouched() {
+        let mut bytes = database();
+        bytes[4096..].fill(0);
+        check_database(&bytes, &["miniflow.db` is damaged or not a database; it was left untouched"]);
+    }
+
+    #[test]
     fn a_database_of_a_newer_version_is_left_untouched() {
         let mut bytes = database();
         // `user_version` of the header (sqlite.org/fileformat.html).

@@ -96,11 +96,25 @@ fn no_file_is_longer_than_a_noun() {
 }
 
 #[test]
+fn no_file_names_a_folder_of_one_machine() {
+    // Put together, or this file would name them.
+    let folders = ["work", "root", "home/runner"].map(|folder| format!("/{folder}/"));
+    let endings = [".rs", ".toml", ".md", ".json", ".jsonc", ".wit", ".sql", ".lock", "run", "smoke"];
+    let files = endings.iter().flat_map(|ending| files(repository(), ending));
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let named = folders.iter().find(|folder| text.contains(folder.as_str()));
+        assert_eq!(named, None, "in {}", file.display());
+    }
+}
+
+#[test]
 fn every_guest_and_example_is_used_by_a_test() {
     let tests: String = files(&repository().join("tests/tests"), ".rs")
         .into_iter()
         .map(|file| std::fs::read_to_string(file).unwrap())
         .collect();
+    assert!(tests.contains("tests/bench-worker\""), "the bench Worker is used by no test");
     for folder in ["examples", "tests/guests"] {
         for entry in std::fs::read_dir(repository().join(folder)).unwrap().map(Result::unwrap) {
             let name = entry.file_name().to_string_lossy().into_owned();

@@ -58,6 +58,13 @@ impl SqliteStorage {
     }
 }
 
+impl SqliteStorage {
+    /// What is read at the start is where damage beyond the first page shows.
+    fn damage(&self, error: rusqlite::Error) -> StorageError {
+        schema::named(error, self.path.as_deref().unwrap_or(Path::new(":memory:")))
+    }
+}
+
 impl Storage for SqliteStorage {
     fn commit(&mut self, writes: &[Write]) -> Result<(), StorageError> {
         // Dropped without commit, as on any error below, the transaction is rolled back.
@@ -97,7 +104,8 @@ impl Storage for SqliteStorage {
     }
 
     fn unfinished(&mut self) -> Result<Vec<Unfinished>, StorageError> {
-        let mut statement = self.connection.prepare_cached(UNFINISHED)?;
+        let damage = |error| self.damage(error);
+        let mut statement = self.connection.prepare_cached(UNFINISHED).map_err(damage)?;
         let rows = statement.query_map([], |row| {
             Ok(Unfinished {
                 key: row.get("key")?,
@@ -105,12 +113,13 @@ impl Storage for SqliteStorage {
                 status: InstanceStatus::parse(row.get_ref("status")?.as_str()?),
                 wake_at: row.get::<_, Option<rows::Ms>>("wake_at")?.map(|ms| ms.0),
             })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        });
+        rows.and_then(Iterator::collect).map_err(damage)
     }
 
     fn last_key(&mut self) -> Result<InstanceKey, StorageError> {
-        Ok(self.connection.query_row("SELECT coalesce(max(key), 0) FROM instance", [], |row| row.get(0))?)
+        let last = self.connection.query_row("SELECT coalesce(max(key), 0) FROM instance", [], |row| row.get(0));
+        last.map_err(|error| self.damage(error))
     }
 }
 

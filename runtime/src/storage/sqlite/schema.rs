@@ -90,7 +90,7 @@ fn migrate(connection: &Connection, path: &Path, migrations: &[&str], found: i64
     })
 }
 
-fn named(source: rusqlite::Error, path: &Path) -> StorageError {
+pub(super) fn named(source: rusqlite::Error, path: &Path) -> StorageError {
     match source.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
             StorageError::Corrupt { path: path.to_owned(), source }

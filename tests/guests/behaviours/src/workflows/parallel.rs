@@ -42,7 +42,7 @@ class!(
 
 class!(
     /// Races the steps `slow`, asked for first, which waits `ms` (or 200), and `fast`. The step `remember` records the winner;
-    /// then comes a sleep. The slow step is dropped, or, with `keep`, awaited in the end. Output: the winner that the last
+    /// then comes a sleep. The slow step is dropped, or, with `keep`, awaited before another sleep. Output: the winner that the last
     /// run saw and the one remembered, which must be the same.
     RaceWinner = async |run: Run| {
         // In a box, so that it can be dropped before the end of the run.
@@ -58,6 +58,8 @@ class!(
         if run.params.keep && winner == "fast" {
             run.step.sleep("nap", "1 second").await?;
             slow.await?;
+            // Long enough to hibernate: what follows is a replay, in which the slow step is asked for first and recorded last.
+            run.step.sleep("rest", "3 seconds").await?;
         } else {
             drop(slow);
             run.step.sleep("nap", "1 second").await?;
