@@ -7,12 +7,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use miniflow_tests::{Client, Dev, Patience, Reply, Seen, Server, Sink};
+use miniflow_tests::{Client, Dev, Patience, Reply, Seen, Server, Sink, bound};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
 use crate::examples::orders_charged_at;
+
+/// An attempt that a kill cuts off counts: with five retries, as all steps here have, there is one left after so many.
+const KILLS: usize = 5;
 
 fn random() -> StdRng {
     let seed = match std::env::var("MINIFLOW_TEST_SEED") {
@@ -140,7 +143,6 @@ fn hundreds_of_orders_in_flight_complete_after_a_kill_without_being_touched() {
 
 #[test]
 fn orders_survive_kills_at_random_moments() {
-    const KILLS: usize = 6;
     let mut random = random();
     let bank = Arc::new(Sink::answering(receipt));
     let dev = orders_charged_at(bank.url());
@@ -203,39 +205,52 @@ fn look(client: &Client, orders: &[&String], bank: &Sink) -> BTreeMap<String, us
 
 #[test]
 fn no_step_runs_again_once_the_next_one_has_begun() {
-    const KILLS: usize = 6;
-    const INSTANCES: usize = 40;
-    const STEPS: usize = 12;
+    check_steps(&Dev::guest("behaviours"), 40, 12);
+}
+
+#[test]
+fn a_queue_survives_kills_and_everybody_has_their_turn() {
+    let mut workflow = bound("ManySteps");
+    workflow["concurrency"] = json!({ "limit": 3 });
+    check_steps(&Dev::guest("behaviours").config(json!({ "workflows": [workflow] })), 60, 6);
+}
+
+/// Kills instances of `steps` steps each at random moments, and looks at the order in which their bodies ran.
+#[track_caller]
+fn check_steps(dev: &Dev, instances: usize, steps: usize) {
     let mut random = random();
-    let (dev, sink) = (Dev::guest("behaviours"), Sink::start());
-    let ids: Vec<String> = (0..INSTANCES).map(|number| format!("i{number}")).collect();
+    let sink = Sink::start();
+    let ids: Vec<String> = (0..instances).map(|number| format!("i{number}")).collect();
     let server = dev.start();
-    let params = json!({ "sink": sink.url(), "n": STEPS });
+    let params = json!({ "sink": sink.url(), "n": steps });
     server.workflow("MANY_STEPS").create_all(ids.iter().cloned(), &params);
     let mut server = Some(server);
     for _ in 0..KILLS {
         let running = server.take().unwrap_or_else(|| dev.start());
-        let left = INSTANCES * STEPS - sink.seen().len().min(INSTANCES * STEPS);
+        let seen = sink.seen().len();
+        // Each body runs at least once, so there are at least so many to come.
+        let left = (instances * steps).saturating_sub(seen);
         if left > 1 {
-            sink.wait_for(sink.seen().len() + random.random_range(1..=(left / 3).max(1)), &[]);
+            sink.wait_for(seen + random.random_range(1..=(left / 3).max(1)), &[]);
         }
         running.kill();
     }
 
     let server = dev.start();
     for id in &ids {
-        assert_eq!(server.workflow("MANY_STEPS").instance(id).output(), json!({ "steps": STEPS }));
+        assert_eq!(server.workflow("MANY_STEPS").instance(id).output(), json!({ "steps": steps }));
     }
+    let seen = sink.seen();
     for id in &ids {
-        let steps: Vec<usize> = sink.seen().iter().filter(|seen| seen.param("id") == id).map(step_number).collect();
+        let ran: Vec<usize> = seen.iter().filter(|seen| seen.param("id") == id).map(step_number).collect();
         let mut expected = 1;
-        for step in &steps {
+        for step in &ran {
             // The one that was under way, or the next.
-            assert!(*step == expected || *step + 1 == expected, "{id} ran its steps in the order {steps:?}");
+            assert!(*step == expected || *step + 1 == expected, "{id} ran its steps in the order {ran:?}");
             expected = step + 1;
         }
-        assert_eq!(expected, STEPS + 1, "{id}: {steps:?}");
-        assert!(steps.len() <= STEPS + KILLS, "{id}: {steps:?}");
+        assert_eq!(expected, steps + 1, "{id} ran its steps in the order {ran:?}");
+        assert!(ran.len() <= steps + KILLS, "{id} ran its steps in the order {ran:?}");
     }
 }
 
