@@ -133,6 +133,7 @@ mod tests {
             .into()
     }
 
+    // rules: C2.1-33
     #[test]
     fn an_unbound_name_lists_what_is_bound_of_that_kind() {
         assert_eq!(

@@ -91,9 +91,10 @@ impl Error {
         !matches!(self, Self::NonRetryable { .. })
     }
 
-    /// Returns the form in which the host records it.
+    /// Returns the form in which the host records it. It has no backtrace: one that is made here would show where the error was
+    /// handed in, not where it arose.
     pub(crate) fn to_recorded(&self) -> types::Error {
-        types::Error { name: self.name().to_owned(), message: self.to_string() }
+        types::Error { name: self.name().to_owned(), message: self.to_string(), backtrace: None }
     }
 }
 
@@ -186,17 +187,20 @@ wrap! {
 mod tests {
     use super::*;
 
+    // rules: C2.10-3
     #[test]
     fn a_plain_error_is_recorded_with_the_name_error_and_its_text() {
         let recorded = Error::from("the card was declined").to_recorded();
         assert_eq!((recorded.name.as_str(), recorded.message.as_str()), ("Error", "the card was declined"));
     }
 
+    // rules: C2.10-3
     #[test]
     fn a_named_error_keeps_its_name() {
         assert_eq!(Error::named("PaymentError", "declined").to_recorded().name, "PaymentError");
     }
 
+    // rules: C2.10-4
     #[test]
     fn the_question_mark_converts_what_workers_meet() {
         fn json() -> Result<u32> {

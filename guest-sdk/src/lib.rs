@@ -50,6 +50,9 @@
 //! differ from one time to the next, belongs into a step: HTTP requests, the time, random numbers. The rest must go the
 //! same way each time.
 //!
+//! **What is done can be undone.** [`WorkflowStep::do_with_rollback`] gives a step a handler that runs if the instance fails later
+//! on, or is terminated with rollback.
+//!
 //! **Waiting** never blocks: use [`Delay`] inside a step or handler, [`WorkflowStep::sleep`] between steps. There is one
 //! thread; parallel work is [`futures::join!`](futures::join).
 //!
@@ -81,10 +84,14 @@ pub use http_api::{
 };
 pub use miniflow_sdk_macros::{event, workflow};
 pub use workflow::{
-    Backoff, CreateOptions, InstanceError, InstanceStatus, InstanceStatusKind, NonRetryableError, ResolvedRetryConfig,
-    ResolvedStepConfig, RetentionOptions, RetryConfig, RollbackOutcome, RollbackStatus, StepConfig, StepSensitivity,
+    Backoff, BatchError, BatchOptions, BatchResult, CreateOptions, DelayContext, DelayFn, DeleteError, DeleteResult,
+    InstanceError, InstanceStatus, InstanceStatusKind, NonRetryableError, ResolvedRetryConfig, ResolvedStepConfig,
+    RestartFrom, RestartOptions, RetentionOptions, RetryConfig, RetryDelay, Rollback, RollbackConfig, RollbackOutcome,
+    RollbackStatus, StepConfig, StepError, StepSensitivity, StepType, SubscribeOptions, TerminateOptions,
     WaitForEventOptions, Workflow, WorkflowCronSchedule, WorkflowDuration, WorkflowEntrypoint, WorkflowEvent,
-    WorkflowInstance, WorkflowSleepDuration, WorkflowStep, WorkflowStepContext, WorkflowStepEvent, WorkflowStepInfo,
+    WorkflowInstance, WorkflowInstanceEvent, WorkflowInstanceEventKind, WorkflowInstanceSubscription,
+    WorkflowRollbackContext, WorkflowSleepDuration, WorkflowStep, WorkflowStepContext, WorkflowStepEvent,
+    WorkflowStepInfo,
 };
 
 pub use futures;

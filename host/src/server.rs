@@ -14,6 +14,7 @@ use http::Response;
 use hyper::body::Incoming;
 use miniflow_runtime::clock::Stopwatch;
 use miniflow_runtime::dispatcher::Recovered;
+use miniflow_runtime::engine::limits;
 use miniflow_runtime::storage::{Durability, SqliteStorage, StateDirectory, StorageError};
 use miniflow_runtime::{Clock, Dispatcher, Handle, Options, WorkflowDefinition};
 use tokio::net::TcpListener;
@@ -77,6 +78,7 @@ impl Server {
         runner.add_worker(&project.name, slot.clone());
         let reader = storage.reader().map_err(|error| storage_problem(&error))?;
         let dispatcher = Dispatcher::start(Options {
+            account_concurrency: limits::CONCURRENCY_ACCOUNT_MAX,
             storage,
             reader,
             clock: Arc::clone(&clock),
@@ -202,6 +204,7 @@ fn definitions(project: &Project, workflows: &[WorkflowEntry]) -> Vec<WorkflowDe
         if let Some(limit) = entry.step_limit {
             definition.step_limit = limit.get();
         }
+        definition.retention = entry.retention;
         definition.concurrency = entry.concurrency_limit.map(|limit| limit.get() as usize);
         definition
     })

@@ -169,6 +169,24 @@ enum Source {
 }
 
 impl ByteStream {
+    /// Reads what is left.
+    ///
+    /// # Errors
+    ///
+    /// When the stream breaks off.
+    pub async fn bytes(self) -> Result<Vec<u8>> {
+        self.into_body().into_bytes().await
+    }
+
+    /// Reads what is left, as text.
+    ///
+    /// # Errors
+    ///
+    /// When the stream breaks off or is not UTF-8.
+    pub async fn text(self) -> Result<String> {
+        Ok(String::from_utf8(self.bytes().await?)?)
+    }
+
     fn into_body(self) -> Body {
         Body(match self.0 {
             Source::Untouched(incoming) => Inner::Incoming(incoming),
@@ -243,6 +261,14 @@ mod tests {
         assert!(matches!(body.0, Inner::Stream(_)));
         let body = Body::from_stream(Body::empty().into_stream());
         assert!(matches!(body.0, Inner::Empty));
+    }
+
+    #[test]
+    fn a_stream_reads_whole() {
+        let stream = || Body::from_stream(futures::stream::iter([Ok::<_, Error>("ab"), Ok("cd")])).into_stream();
+        assert_eq!(now(stream().bytes()).unwrap(), b"abcd");
+        assert_eq!(now(stream().text()).unwrap(), "abcd");
+        assert!(matches!(now(Body::from(vec![0xff]).into_stream().text()), Err(Error::Utf8(_))));
     }
 
     #[test]

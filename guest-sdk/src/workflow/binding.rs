@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{WorkflowInstance, WorkflowSleepDuration};
+use super::{BatchOptions, BatchResult, DeleteResult, RetentionOptions, WorkflowInstance};
 use crate::bindings::miniflow::worker::workflow as wit;
 use crate::{Result, host};
 
@@ -28,15 +28,6 @@ pub struct CreateOptions<T> {
     pub params: Option<T>,
     /// How long the instance is kept after its end.
     pub retention: Option<RetentionOptions>,
-}
-
-/// How long an instance is kept after its end.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RetentionOptions {
-    /// After it completed or was terminated.
-    pub success_retention: Option<WorkflowSleepDuration>,
-    /// After it failed.
-    pub error_retention: Option<WorkflowSleepDuration>,
 }
 
 impl<T> Default for CreateOptions<T> {
@@ -76,14 +67,11 @@ impl<T> CreateOptions<T> {
 }
 
 impl<T: Serialize> CreateOptions<T> {
-    fn into_wit(self) -> Result<wit::CreateOptions> {
+    pub(super) fn into_wit(self) -> Result<wit::CreateOptions> {
         Ok(wit::CreateOptions {
             id: self.id,
             params: self.params.map(|params| serde_json::to_vec(&params)).transpose()?,
-            retention: self.retention.map(|retention| wit::Retention {
-                success: retention.success_retention.map(WorkflowSleepDuration::into_wit),
-                error: retention.error_retention.map(WorkflowSleepDuration::into_wit),
-            }),
+            retention: self.retention.map(RetentionOptions::into_wit),
         })
     }
 }
@@ -139,6 +127,41 @@ impl Workflow {
         let batch = batch.into_iter().map(CreateOptions::into_wit).collect::<Result<_>>()?;
         let ids = wit::create_batch(self.binding.clone(), batch).await?;
         Ok(ids.into_iter().map(|id| self.instance(id)).collect())
+    }
+
+    /// Starts up to 100 instances, and tells of each that was not started.
+    ///
+    /// ```no_run
+    /// # use miniflow_sdk::*;
+    /// # async fn f(workflow: Workflow) -> Result<()> {
+    /// let ids = ["monday", "tuesday"];
+    /// let batch = BatchOptions::instances(ids.map(|id| CreateOptions::new().with_id(id)));
+    /// for error in workflow.create_batch_with_options(batch).await?.errors {
+    ///     console_warn!("{}: {}", ids[error.index as usize], error.message);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When there are none or more than 100, or any of them is not allowed; then none was created. An id that is taken, or
+    /// repeats, is an entry of [`BatchResult::errors`] instead.
+    pub async fn create_batch_with_options<T: Serialize>(&self, batch: BatchOptions<T>) -> Result<BatchResult> {
+        host::required("`Workflow::create_batch_with_options`");
+        let result = wit::create_batch_with_options(self.binding.clone(), batch.into_wit()?).await?;
+        Ok(BatchResult::of(&self.binding, result))
+    }
+
+    /// Deletes up to 100 instances, as [`WorkflowInstance::delete`] does.
+    ///
+    /// # Errors
+    ///
+    /// When there are none or more than 100, or any id is not allowed; then nothing was deleted. An id that does not exist is
+    /// an entry of [`DeleteResult::errors`] instead.
+    pub async fn delete_batch<S: Into<String>>(&self, ids: impl IntoIterator<Item = S>) -> Result<DeleteResult> {
+        host::required("`Workflow::delete_batch`");
+        let ids = ids.into_iter().map(Into::into).collect();
+        Ok(wit::delete_batch(self.binding.clone(), ids).await?.into())
     }
 
     fn instance(&self, id: String) -> WorkflowInstance {

@@ -1,13 +1,15 @@
 //! Workflow classes: the trait users implement, the registry `#[workflow]` fills, and the export the host calls.
 
 use std::future::Future;
+use std::pin::pin;
 use std::rc::Rc;
 
 use futures::FutureExt;
-use futures::future::LocalBoxFuture;
+use futures::future::{Either, LocalBoxFuture, ready, select};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::rollback::Asked;
 use super::{WorkflowEvent, WorkflowStep};
 use crate::bindings::miniflow::worker::steps;
 use crate::bindings::workflows_world::exports::miniflow::worker::workflows as wit;
@@ -68,7 +70,7 @@ pub struct Class {
     name: &'static str,
     file: &'static str,
     line: u32,
-    run: fn(&'static str, wit::WorkflowEvent) -> LocalBoxFuture<'static, Outcome>,
+    run: fn(&'static str, wit::WorkflowEvent, WorkflowStep) -> LocalBoxFuture<'static, Outcome>,
 }
 
 inventory::collect!(Class);
@@ -90,12 +92,16 @@ impl Class {
 
 /// Runs one instance. The future owns all it needs: it can be dropped in the middle while what it registered, such as
 /// rollback handlers, lives on. So the object is in an `Rc`.
-fn run_class<W: WorkflowEntrypoint>(name: &'static str, event: wit::WorkflowEvent) -> LocalBoxFuture<'static, Outcome> {
+fn run_class<W: WorkflowEntrypoint>(
+    name: &'static str,
+    event: wit::WorkflowEvent,
+    step: WorkflowStep,
+) -> LocalBoxFuture<'static, Outcome> {
     async move {
         let event = WorkflowEvent::decode(event)
             .map_err(|error| format!("the payload does not fit the input of workflow class `{name}`: {error}"))?;
         let object = Rc::new(W::new(Context::new(), Env::new()));
-        let output = object.run(event, WorkflowStep::new()).await?;
+        let output = object.run(event, step).await?;
         serde_json::to_vec(&output)
             .map_err(|error| format!("the output of workflow class `{name}` cannot be written as JSON: {error}").into())
     }
@@ -118,13 +124,27 @@ impl wit::Guest for WorkflowsExport {
 
     async fn run(class: String, event: wit::WorkflowEvent) {
         start::run_once();
-        let outcome = match Class::all().into_iter().find(|known| known.name == class) {
-            Some(known) => (known.run)(known.name, event).await,
-            None => Err(unknown(&class)),
+        let asked = Rc::<Asked>::default();
+        let run = match Class::all().into_iter().find(|known| known.name == class) {
+            Some(known) => (known.run)(known.name, event, WorkflowStep::new(Rc::clone(&asked))),
+            None => ready(Err(unknown(&class))).boxed_local(),
         };
-        // The place for rollbacks: a request of the host to stop is raced against the run above, and its handlers are called
-        // after the outcome is settled.
-        steps::settle(outcome.map_err(|error| error.to_recorded())).await;
+        let undoes = match unless(run, steps::rollback_requested()).await {
+            Some(outcome) => steps::settle(outcome.map_err(|error| error.to_recorded())).await,
+            None => true,
+        };
+        if undoes {
+            asked.undo_all().await;
+        }
+    }
+}
+
+/// Runs to the end, unless `stop` comes before; then there is no outcome. Both are gone when this returns: the steps that `run`
+/// had open are given up before anything is undone. `stop` is never looked at once there is an outcome.
+async fn unless(run: LocalBoxFuture<'static, Outcome>, stop: impl Future<Output = ()>) -> Option<Outcome> {
+    match select(run, pin!(stop)).await {
+        Either::Left((outcome, _)) => Some(outcome),
+        Either::Right(_) => None,
     }
 }
 
@@ -160,9 +180,12 @@ mod tests {
             workflow_name: "w".into(),
             schedule: None,
         };
-        run_class::<Doubler>("Doubler", event).now_or_never().expect("waits for nothing")
+        run_class::<Doubler>("Doubler", event, WorkflowStep::new(Rc::default()))
+            .now_or_never()
+            .expect("waits for nothing")
     }
 
+    // rules: S24, C2.10-1
     #[test]
     fn a_run_gives_its_output_as_json() {
         assert_eq!(run("21").unwrap(), b"42");
@@ -173,9 +196,31 @@ mod tests {
         assert_eq!(run("0").unwrap_err().to_string(), "zero");
     }
 
+    // rules: S41
     #[test]
     fn a_payload_of_another_shape_fails_with_the_name_of_the_class() {
         let error = run("{\"n\":1}").unwrap_err().to_string();
         assert!(error.starts_with("the payload does not fit the input of workflow class `Doubler`:"), "{error}");
+    }
+
+    #[test]
+    fn a_run_that_has_ended_is_not_stopped() {
+        let run = || ready(Ok(vec![1])).boxed_local();
+        assert_eq!(unless(run(), ready(())).now_or_never().unwrap().unwrap().unwrap(), [1]);
+        let looked = unless(run(), async { panic!("nobody looks at it") }).now_or_never();
+        assert!(looked.unwrap().is_some());
+    }
+
+    #[test]
+    fn a_run_that_is_stopped_is_dropped() {
+        let held = Rc::new(());
+        let holds = Rc::clone(&held);
+        let run = async move {
+            futures::future::pending::<()>().await;
+            drop(holds);
+            Ok(vec![])
+        };
+        assert!(unless(run.boxed_local(), ready(())).now_or_never().unwrap().is_none());
+        assert_eq!(Rc::strong_count(&held), 1);
     }
 }

@@ -101,6 +101,7 @@ impl fmt::Display for WorkflowSleepDuration {
 mod tests {
     use super::*;
 
+    // rules: C2.5-15, C2.10-6
     #[test]
     fn a_length_is_a_text_or_milliseconds() {
         for (length, shown) in [

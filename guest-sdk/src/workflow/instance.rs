@@ -2,8 +2,10 @@
 //!
 //! A handle is only names, so it can be the output of a step and used again after a replay.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::{RestartOptions, SubscribeOptions, TerminateOptions, WorkflowInstanceSubscription};
 use crate::bindings::miniflow::worker::types;
 use crate::bindings::miniflow::worker::workflow as wit;
 use crate::{Error, Result, host};
@@ -45,6 +47,102 @@ impl WorkflowInstance {
         host::required("`WorkflowInstance::send_event`");
         let payload = serde_json::to_vec(&payload)?;
         Ok(wit::send_event(self.binding.clone(), self.id.clone(), type_.into(), payload).await?)
+    }
+
+    /// Stops it until [`resume`](Self::resume): sleeps and waits at once, step bodies that run when they are finished. No effect
+    /// when it is queued, paused, or has ended.
+    ///
+    /// # Errors
+    ///
+    /// Code `instance.not_found` when it is not kept any more.
+    pub async fn pause(&self) -> Result<()> {
+        host::required("`WorkflowInstance::pause`");
+        Ok(wit::pause(self.binding.clone(), self.id.clone()).await?)
+    }
+
+    /// Lets it go on after [`pause`](Self::pause), or takes back a pause that has not come yet. No effect otherwise.
+    ///
+    /// # Errors
+    ///
+    /// Code `instance.not_found` when it is not kept any more.
+    pub async fn resume(&self) -> Result<()> {
+        host::required("`WorkflowInstance::resume`");
+        Ok(wit::resume(self.binding.clone(), self.id.clone()).await?)
+    }
+
+    /// Stops it for good. Nothing is undone.
+    ///
+    /// # Errors
+    ///
+    /// Code `instance.cannot_terminate` when it has ended; `instance.not_found`.
+    pub async fn terminate(&self) -> Result<()> {
+        self.terminate_with_options(TerminateOptions::default()).await
+    }
+
+    /// Stops it for good, and undoes its steps before if asked for: the handlers of
+    /// [`do_with_rollback`](crate::WorkflowStep::do_with_rollback) run as they do when it fails.
+    ///
+    /// ```no_run
+    /// # use miniflow_sdk::*;
+    /// # async fn f(instance: WorkflowInstance) -> Result<()> {
+    /// instance.terminate_with_options(TerminateOptions::new().rollback(true)).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`terminate`](Self::terminate).
+    pub async fn terminate_with_options(&self, options: TerminateOptions) -> Result<()> {
+        host::required("`WorkflowInstance::terminate`");
+        Ok(wit::terminate(self.binding.clone(), self.id.clone(), options.into_wit()).await?)
+    }
+
+    /// Runs it again from the beginning, with the same id and params. All that was recorded of it is gone.
+    ///
+    /// # Errors
+    ///
+    /// Code `instance.not_found` when it is not kept any more.
+    pub async fn restart(&self) -> Result<()> {
+        self.restart_with_options(RestartOptions::default()).await
+    }
+
+    /// Runs it again, from a step on if asked for: what began before that step keeps its result.
+    ///
+    /// ```no_run
+    /// # use miniflow_sdk::*;
+    /// # async fn f(instance: WorkflowInstance) -> Result<()> {
+    /// instance.restart_with_options(RestartOptions::new().from(RestartFrom::new("ship"))).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Code `instance.cannot_restart` when its history has no such step; `instance.not_found`.
+    pub async fn restart_with_options(&self, options: RestartOptions) -> Result<()> {
+        host::required("`WorkflowInstance::restart`");
+        Ok(wit::restart(self.binding.clone(), self.id.clone(), options.into_wit()).await?)
+    }
+
+    /// Removes it and all that is recorded of it; one that runs is stopped, and nothing is undone. An instance that deletes
+    /// itself ends in this call.
+    ///
+    /// # Errors
+    ///
+    /// Code `instance.not_found` when it is not kept any more.
+    pub async fn delete(&self) -> Result<()> {
+        host::required("`WorkflowInstance::delete`");
+        Ok(wit::delete(self.binding.clone(), self.id.clone()).await?)
+    }
+
+    /// Follows it: gives what is recorded of it, then each event as it happens, up to its end.
+    ///
+    /// # Errors
+    ///
+    /// Code `instance.not_found` when it is not kept any more; a type in the filter that does not exist.
+    pub async fn subscribe(&self, options: SubscribeOptions) -> Result<WorkflowInstanceSubscription> {
+        host::required("`WorkflowInstance::subscribe`");
+        let subscription = wit::subscribe(self.binding.clone(), self.id.clone(), options.into_wit()).await?;
+        Ok(WorkflowInstanceSubscription::of(subscription))
     }
 }
 
@@ -122,6 +220,15 @@ pub enum RollbackOutcome {
 }
 
 impl InstanceStatus {
+    /// Returns what `run` returned as a `T`; none unless it is complete.
+    ///
+    /// # Errors
+    ///
+    /// When the output is not a `T`.
+    pub fn output<T: DeserializeOwned>(&self) -> Result<Option<T>> {
+        self.output.as_ref().map(T::deserialize).transpose().map_err(Error::from)
+    }
+
     fn decode(status: wit::InstanceStatus) -> Result<Self> {
         let output = status.output.map(|json| serde_json::from_slice(&json)).transpose();
         Ok(Self {
@@ -160,6 +267,8 @@ impl From<types::Error> for InstanceError {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use serde_json::json;
 
     use super::*;
@@ -172,13 +281,17 @@ mod tests {
         serde_json::to_value(InstanceStatus::decode(status).unwrap()).unwrap()
     }
 
+    // rules: S22, S23, C2.2-2, C2.10-5
     #[test]
     fn a_status_is_the_platforms_json() {
         assert_eq!(shown(status(wit::StatusKind::Running)), json!({"status": "running", "rollback": null}));
         assert_eq!(shown(status(wit::StatusKind::WaitingForPause))["status"], "waitingForPause");
-        let complete = wit::InstanceStatus { output: Some(b"{\"a\":1}".into()), ..status(wit::StatusKind::Complete) };
-        assert_eq!(shown(complete), json!({"status": "complete", "output": {"a": 1}, "rollback": null}));
-        let error = types::Error { name: "Error".into(), message: "no".into() };
+        let complete =
+            || wit::InstanceStatus { output: Some(b"{\"a\":1}".into()), ..status(wit::StatusKind::Complete) };
+        assert_eq!(shown(complete()), json!({"status": "complete", "output": {"a": 1}, "rollback": null}));
+        let output = InstanceStatus::decode(complete()).unwrap().output::<HashMap<String, u32>>().unwrap();
+        assert_eq!(output.unwrap()["a"], 1);
+        let error = types::Error { name: "Error".into(), message: "no".into(), backtrace: None };
         let errored = wit::InstanceStatus {
             error: Some(error.clone()),
             rollback: Some(wit::RollbackOutcome { complete: false, error: Some(error) }),
@@ -191,12 +304,14 @@ mod tests {
         );
     }
 
+    // rules: S22, C2.10-5
     #[test]
     fn a_state_from_the_future_reads_as_unknown() {
         let status: InstanceStatus = serde_json::from_value(json!({"status": "dreaming"})).unwrap();
         assert_eq!(status.status, InstanceStatusKind::Unknown);
     }
 
+    // rules: S33
     #[test]
     fn a_handle_survives_a_steps_output() {
         let handle = WorkflowInstance::of("ORDERS".into(), "order-7".into());

@@ -5,24 +5,37 @@
 //! and every step that is done gives its recorded result, so code between the steps may run many times and must not
 //! depend on anything but the event and what steps returned.
 
+mod attempt;
+mod batch;
 mod binding;
 mod class;
 mod duration;
 mod event;
 mod instance;
+mod instance_event;
+mod options;
 mod payload;
 mod retry;
+mod retry_delay;
+mod rollback;
 mod step;
+mod subscription;
 
-pub use binding::{CreateOptions, RetentionOptions, Workflow};
+pub use batch::{BatchError, BatchOptions, BatchResult, DeleteError, DeleteResult};
+pub use binding::{CreateOptions, Workflow};
 pub use class::{Class, WorkflowEntrypoint, WorkflowsExport};
 pub use duration::{WorkflowDuration, WorkflowSleepDuration};
 pub use event::{WaitForEventOptions, WorkflowCronSchedule, WorkflowEvent, WorkflowStepEvent};
 pub use instance::{
     InstanceError, InstanceStatus, InstanceStatusKind, RollbackOutcome, RollbackStatus, WorkflowInstance,
 };
+pub use instance_event::{WorkflowInstanceEvent, WorkflowInstanceEventKind};
+pub use options::{RestartFrom, RestartOptions, RetentionOptions, StepType, SubscribeOptions, TerminateOptions};
 pub use retry::{
     Backoff, NonRetryableError, ResolvedRetryConfig, ResolvedStepConfig, RetryConfig, StepConfig, StepSensitivity,
     WorkflowStepContext, WorkflowStepInfo,
 };
+pub use retry_delay::{DelayContext, DelayFn, RetryDelay, StepError};
+pub use rollback::{Rollback, RollbackConfig, WorkflowRollbackContext};
 pub use step::WorkflowStep;
+pub use subscription::WorkflowInstanceSubscription;

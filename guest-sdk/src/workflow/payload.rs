@@ -33,6 +33,7 @@ mod tests {
         id: Option<u32>,
     }
 
+    // rules: C2.10-2
     #[test]
     fn no_payload_is_a_unit_in_either_form() {
         for json in ["{}", "null", " { } "] {
@@ -42,6 +43,7 @@ mod tests {
         assert!(decode::<()>(b"[]").is_err());
     }
 
+    // rules: C2.10-2
     #[test]
     fn no_payload_is_none() {
         assert_eq!(decode::<Option<Order>>(b"null").unwrap(), None);

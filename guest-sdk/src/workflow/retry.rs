@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::WorkflowSleepDuration;
+use super::retry_delay::DelayFn;
+use super::{RetryDelay, WorkflowSleepDuration};
 use crate::Error;
 use crate::bindings::miniflow::worker::steps;
 
@@ -25,8 +26,8 @@ pub struct StepConfig {
 pub struct RetryConfig {
     /// Retries after the first attempt, so `limit + 1` attempts in all; at most 10,000.
     pub limit: u32,
-    /// The time before the first retry.
-    pub delay: WorkflowSleepDuration,
+    /// The time before the first retry, or a function that gives it.
+    pub delay: RetryDelay,
     /// How the delay grows; exponentially unless told otherwise.
     pub backoff: Option<Backoff>,
 }
@@ -34,6 +35,78 @@ pub struct RetryConfig {
 impl Default for RetryConfig {
     fn default() -> Self {
         Self { limit: 5, delay: Duration::from_secs(10).into(), backoff: None }
+    }
+}
+
+impl StepConfig {
+    /// Makes a configuration that leaves everything at its default.
+    ///
+    /// ```
+    /// # use miniflow_sdk::{Backoff, RetryConfig, StepConfig};
+    /// let retries = RetryConfig::new(3, "10 seconds").backoff(Backoff::Constant);
+    /// let config = StepConfig::new().retries(retries).timeout("5 minutes").sensitive_output();
+    /// ```
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets when to try again.
+    #[must_use]
+    pub fn retries(mut self, retries: RetryConfig) -> Self {
+        self.retries = Some(retries);
+        self
+    }
+
+    /// Sets how long one attempt may take.
+    #[must_use]
+    pub fn timeout(mut self, timeout: impl Into<WorkflowSleepDuration>) -> Self {
+        self.timeout = Some(timeout.into());
+        self
+    }
+
+    /// Hides the output wherever people look at it.
+    #[must_use]
+    pub fn sensitive_output(mut self) -> Self {
+        self.sensitive = Some(StepSensitivity::Output);
+        self
+    }
+
+    /// Returns what the host is told, and what stays here.
+    pub(super) fn split(self) -> (steps::StepOptions, Option<DelayFn>) {
+        let (retries, delay) = self.retries.map(RetryConfig::split).unzip();
+        let options = steps::StepOptions {
+            retries,
+            timeout: self.timeout.map(WorkflowSleepDuration::into_wit),
+            sensitive_output: self.sensitive == Some(StepSensitivity::Output),
+            rollback: None,
+        };
+        (options, delay.flatten())
+    }
+}
+
+impl RetryConfig {
+    /// Tries again `limit` times, `delay` apart at first.
+    pub fn new(limit: u32, delay: impl Into<RetryDelay>) -> Self {
+        Self { limit, delay: delay.into(), backoff: None }
+    }
+
+    /// Sets how the delay grows.
+    #[must_use]
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = Some(backoff);
+        self
+    }
+
+    /// Returns what the host is told, and what stays here.
+    pub(super) fn split(self) -> (steps::RetryOptions, Option<DelayFn>) {
+        let (delay, function) = self.delay.split();
+        let backoff = self.backoff.map(|backoff| match backoff {
+            Backoff::Constant => steps::Backoff::Constant,
+            Backoff::Linear => steps::Backoff::Linear,
+            Backoff::Exponential => steps::Backoff::Exponential,
+        });
+        (steps::RetryOptions { limit: self.limit, delay, backoff }, function)
     }
 }
 
@@ -97,8 +170,8 @@ pub struct ResolvedStepConfig {
 pub struct ResolvedRetryConfig {
     /// Retries after the first attempt.
     pub limit: u32,
-    /// The time before the first retry.
-    pub delay: Duration,
+    /// The time before the first retry; none when a function gives it.
+    pub delay: Option<Duration>,
     /// How the delay grows.
     pub backoff: Backoff,
 }
@@ -150,24 +223,6 @@ impl From<NonRetryableError> for Error {
     }
 }
 
-impl From<StepConfig> for steps::StepOptions {
-    fn from(config: StepConfig) -> Self {
-        Self {
-            retries: config.retries.map(|retries| steps::RetryOptions {
-                limit: retries.limit,
-                delay: retries.delay.into_wit(),
-                backoff: retries.backoff.map(|backoff| match backoff {
-                    Backoff::Constant => steps::Backoff::Constant,
-                    Backoff::Linear => steps::Backoff::Linear,
-                    Backoff::Exponential => steps::Backoff::Exponential,
-                }),
-            }),
-            timeout: config.timeout.map(WorkflowSleepDuration::into_wit),
-            sensitive_output: config.sensitive == Some(StepSensitivity::Output),
-        }
-    }
-}
-
 impl From<steps::AttemptInfo> for WorkflowStepContext {
     fn from(info: steps::AttemptInfo) -> Self {
         let config = info.config;
@@ -178,7 +233,7 @@ impl From<steps::AttemptInfo> for WorkflowStepContext {
                 timeout: Duration::from_millis(config.timeout_ms),
                 retries: ResolvedRetryConfig {
                     limit: config.retry_limit,
-                    delay: Duration::from_millis(config.retry_delay_ms),
+                    delay: config.retry_delay_ms.map(Duration::from_millis),
                     backoff: match config.backoff {
                         steps::Backoff::Constant => Backoff::Constant,
                         steps::Backoff::Linear => Backoff::Linear,
@@ -192,9 +247,22 @@ impl From<steps::AttemptInfo> for WorkflowStepContext {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
+    /// A step `charge` with two retries, as its body sees it.
+    pub(in crate::workflow) fn context(attempt: u32) -> WorkflowStepContext {
+        let config = steps::StepConfig {
+            retry_limit: 2,
+            retry_delay_ms: None,
+            backoff: steps::Backoff::Constant,
+            timeout_ms: 600_000,
+            sensitive_output: false,
+        };
+        steps::AttemptInfo { step_name: "charge".into(), step_count: 1, attempt, config }.into()
+    }
+
+    // rules: C2.5-35
     #[test]
     fn a_non_retryable_error_keeps_its_name_and_text() {
         let error: Error = NonRetryableError::new("no such card").with_name("CardError").into();
@@ -204,7 +272,17 @@ mod tests {
 
     #[test]
     fn an_empty_config_leaves_everything_to_the_host() {
-        let options = steps::StepOptions::from(StepConfig::default());
+        let (options, delay) = StepConfig::default().split();
         assert!(options.retries.is_none() && options.timeout.is_none() && !options.sensitive_output);
+        assert!(options.rollback.is_none() && delay.is_none());
+    }
+
+    #[test]
+    fn a_dynamic_delay_has_no_length_beforehand() {
+        let delay = RetryDelay::sync(|_| Ok("1 second".into()));
+        let (options, delay) = StepConfig::new().retries(RetryConfig::new(2, delay)).split();
+        assert!(matches!(options.retries, Some(retries) if matches!(retries.delay, steps::RetryDelay::Dynamic)));
+        assert!(delay.is_some());
+        assert_eq!(context(1).config.retries.delay, None);
     }
 }

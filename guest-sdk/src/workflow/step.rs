@@ -6,17 +6,23 @@
 //! run is dropped and started again later.
 
 use std::future::Future;
-use std::future::poll_fn;
 use std::pin::pin;
+use std::rc::Rc;
 
-use futures::future::{Either, select};
+use futures::stream::try_unfold;
+use futures::{TryStream, TryStreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{StepConfig, WaitForEventOptions, WorkflowSleepDuration, WorkflowStepContext, WorkflowStepEvent};
-use crate::bindings::miniflow::worker::steps::{self, Attempt, Begun, Verdict};
-use crate::bindings::miniflow::worker::types;
-use crate::{Date, Error, Result, host};
+use super::attempt::{Lost, give_up, race};
+use super::retry_delay::DelayFn;
+use super::rollback::{Asked, Handler};
+use super::{
+    Rollback, StepConfig, WaitForEventOptions, WorkflowRollbackContext, WorkflowSleepDuration, WorkflowStepContext,
+    WorkflowStepEvent,
+};
+use crate::bindings::miniflow::worker::steps::{self, Attempt, Begun, StoredStream, Verdict};
+use crate::{Body, ByteStream, Date, Error, Result, host};
 
 /// The steps of a run. Clones are the same run, so parallel branches can each have one.
 ///
@@ -26,13 +32,13 @@ use crate::{Date, Error, Result, host};
 /// asks for it runs it again.
 #[derive(Clone, Debug)]
 pub struct WorkflowStep {
-    // The handlers that `do_with_rollback` will register belong to the run, in an `Rc` here.
-    _run: (),
+    /// Outlives the run itself, which is over when its steps are undone.
+    asked: Rc<Asked>,
 }
 
 impl WorkflowStep {
-    pub(super) fn new() -> Self {
-        Self { _run: () }
+    pub(super) fn new(asked: Rc<Asked>) -> Self {
+        Self { asked }
     }
 
     /// Runs `body` once and records its result; in later runs returns what is recorded.
@@ -72,32 +78,134 @@ impl WorkflowStep {
         F: Fn(WorkflowStepContext) -> R,
         R: Future<Output = Result<T>>,
     {
-        host::required("`WorkflowStep::do_`");
+        self.json(name.into(), config, None, body).await
+    }
+
+    /// Does what [`do_`](Self::do_) does, and keeps a handler that undoes the step if the instance fails or is terminated
+    /// with rollback; see [`Rollback`].
+    ///
+    /// ```no_run
+    /// # use miniflow_sdk::*;
+    /// # async fn charge(_order: &str) -> Result<String> { Ok("receipt".into()) }
+    /// # async fn refund(_order: &str, _receipt: Option<String>) -> Result<()> { Ok(()) }
+    /// # async fn f(order: String, step: WorkflowStep) -> Result<()> {
+    /// let undo = {
+    ///     let order = order.clone();
+    ///     Rollback::new(move |undone: WorkflowRollbackContext<String>| {
+    ///         let order = order.clone();
+    ///         async move { refund(&order, undone.output).await }
+    ///     })
+    /// };
+    /// let receipt = step.do_with_rollback("charge", |_| charge(&order), undo).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`do_`](Self::do_).
+    pub async fn do_with_rollback<T, F, R, RF, RR>(
+        &self,
+        name: impl Into<String>,
+        body: F,
+        rollback: Rollback<RF>,
+    ) -> Result<T>
+    where
+        T: Serialize + DeserializeOwned + 'static,
+        F: Fn(WorkflowStepContext) -> R,
+        R: Future<Output = Result<T>>,
+        RF: Fn(WorkflowRollbackContext<T>) -> RR + 'static,
+        RR: Future<Output = Result<()>> + 'static,
+    {
+        self.do_with_config_and_rollback(name, StepConfig::default(), body, rollback).await
+    }
+
+    /// Does what [`do_with_rollback`](Self::do_with_rollback) does, with other retries or another timeout of the step.
+    ///
+    /// # Errors
+    ///
+    /// As [`do_`](Self::do_).
+    pub async fn do_with_config_and_rollback<T, F, R, RF, RR>(
+        &self,
+        name: impl Into<String>,
+        config: StepConfig,
+        body: F,
+        rollback: Rollback<RF>,
+    ) -> Result<T>
+    where
+        T: Serialize + DeserializeOwned + 'static,
+        F: Fn(WorkflowStepContext) -> R,
+        R: Future<Output = Result<T>>,
+        RF: Fn(WorkflowRollbackContext<T>) -> RR + 'static,
+        RR: Future<Output = Result<()>> + 'static,
+    {
+        self.json(name.into(), config, Some(rollback.split()), body).await
+    }
+
+    /// Runs `body` once and records the bytes of the stream it returns; in later runs returns what is recorded. For outputs
+    /// beyond the 1 MiB that a value may have.
+    ///
+    /// A stream that fails is an attempt that fails: nothing of it is kept, and the next begins from the start. The timeout
+    /// of an attempt counts until the stream ends.
+    ///
+    /// ```no_run
+    /// # use miniflow_sdk::*;
+    /// # async fn f(step: WorkflowStep) -> Result<()> {
+    /// let report = |_| async { Fetch::Url("https://example.com/report".parse()?).send().await?.stream() };
+    /// let bytes = step.do_stream("fetch the report", report).await?.bytes().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`do_`](Self::do_); `OversizedStreamChunkError` when a chunk is beyond 16 MiB.
+    pub async fn do_stream<S, F, R>(&self, name: impl Into<String>, body: F) -> Result<ByteStream>
+    where
+        S: TryStream,
+        S::Ok: Into<Vec<u8>>,
+        S::Error: Into<Error>,
+        F: Fn(WorkflowStepContext) -> R,
+        R: Future<Output = Result<S>>,
+    {
+        self.do_stream_with_config(name, StepConfig::default(), body).await
+    }
+
+    /// Does what [`do_stream`](Self::do_stream) does, with other retries or another timeout.
+    ///
+    /// # Errors
+    ///
+    /// As [`do_stream`](Self::do_stream).
+    pub async fn do_stream_with_config<S, F, R>(
+        &self,
+        name: impl Into<String>,
+        config: StepConfig,
+        body: F,
+    ) -> Result<ByteStream>
+    where
+        S: TryStream,
+        S::Ok: Into<Vec<u8>>,
+        S::Error: Into<Error>,
+        F: Fn(WorkflowStepContext) -> R,
+        R: Future<Output = Result<S>>,
+    {
+        host::required("`WorkflowStep::do_stream`");
         let name = name.into();
-        let mut attempt = match steps::begin(name.clone(), config.into()).await {
-            Begun::Recorded(json) => return read_output(&name, &json),
+        let (begun, delay) = self.begin(&name, config, None).await;
+        let mut attempt = match begun {
+            Begun::RecordedStream(stored) => return Ok(read_stream(stored)),
+            Begun::Recorded(_) => return Err(format!("the recorded output of step `{name}` is not a stream").into()),
             Begun::Failed(error) => return Err(error.into()),
             Begun::Execute(attempt) => attempt,
         };
         loop {
-            let verdict = match try_once(&attempt, &body).await {
-                Tried::Output(json) => {
-                    // Not the body's own value: see above. It is read before the bytes are given away.
-                    let output = read_output(&name, &json);
-                    match Attempt::succeed(attempt, json).await {
-                        Verdict::Done => return output,
-                        other => other,
-                    }
-                }
-                Tried::Failed { error, retryable } => Attempt::fail(attempt, error, retryable).await,
-                Tried::TooLate => Attempt::expire(attempt).await,
+            let written = race(&attempt, |context| async { write_stream(&attempt, body(context).await?).await }).await;
+            let verdict = match written.unwrap_or(Err(Lost::TooLate)) {
+                Ok(()) => match Attempt::finish(attempt).await {
+                    Verdict::Streamed(stored) => return Ok(read_stream(stored)),
+                    other => other,
+                },
+                Err(lost) => give_up(attempt, lost, delay.as_ref()).await,
             };
-            attempt = match verdict {
-                Verdict::Retry(next) => next,
-                Verdict::Failed(error) => return Err(error.into()),
-                // Only a success is ever answered so.
-                Verdict::Done => return Err(format!("step `{name}` failed, but is recorded as done").into()),
-            };
+            attempt = next_attempt(&name, verdict)?;
         }
     }
 
@@ -140,46 +248,106 @@ impl WorkflowStep {
     }
 }
 
-/// How an attempt ended.
-enum Tried {
-    Output(Vec<u8>),
-    Failed { error: types::Error, retryable: bool },
-    TooLate,
-}
+impl WorkflowStep {
+    /// Runs a step whose output is a JSON value.
+    async fn json<T, F, R>(
+        &self,
+        name: String,
+        config: StepConfig,
+        rollback: Option<(steps::RollbackOptions, Handler)>,
+        body: F,
+    ) -> Result<T>
+    where
+        T: Serialize + DeserializeOwned,
+        F: Fn(WorkflowStepContext) -> R,
+        R: Future<Output = Result<T>>,
+    {
+        host::required("`WorkflowStep::do_`");
+        let (begun, delay) = self.begin(&name, config, rollback).await;
+        let mut attempt = match begun {
+            Begun::Recorded(json) => return read_output(&name, &json),
+            Begun::RecordedStream(_) => return Err(format!("the recorded output of step `{name}` is a stream").into()),
+            Begun::Failed(error) => return Err(error.into()),
+            Begun::Execute(attempt) => attempt,
+        };
+        loop {
+            let written = match race(&attempt, &body).await {
+                Some(output) => output.map_err(Lost::from).and_then(|output| write_output(&output)),
+                None => Err(Lost::TooLate),
+            };
+            let verdict = match written {
+                Ok(json) => {
+                    // Not the body's own value: see `do_`. It is read before the bytes are given away.
+                    let output = read_output(&name, &json);
+                    match Attempt::succeed(attempt, json).await {
+                        Verdict::Done => return output,
+                        other => other,
+                    }
+                }
+                Err(lost) => give_up(attempt, lost, delay.as_ref()).await,
+            };
+            attempt = next_attempt(&name, verdict)?;
+        }
+    }
 
-/// Runs the body against the attempt's deadline. A body that is ready at once never asks for the deadline.
-async fn try_once<T, F, R>(attempt: &Attempt, body: &F) -> Tried
-where
-    T: Serialize,
-    F: Fn(WorkflowStepContext) -> R,
-    R: Future<Output = Result<T>>,
-{
-    // The host is told when the body is entered and left, so that what it prints or dies of is put down to this step.
-    attempt.enter();
-    let mut running = pin!(body(attempt.info().into()));
-    attempt.leave();
-    let running = poll_fn(|context| {
-        attempt.enter();
-        let polled = running.as_mut().poll(context);
-        attempt.leave();
-        polled
-    });
-    let deadline = pin!(attempt.deadline());
-    match select(running, deadline).await {
-        Either::Left((Ok(output), _)) => match serde_json::to_vec(&output) {
-            Ok(json) => Tried::Output(json),
-            // Running the body again would not change its type.
-            Err(error) => Tried::Failed {
-                error: Error::from(format!("the step's output cannot be written as JSON: {error}")).to_recorded(),
-                retryable: false,
-            },
-        },
-        Either::Left((Err(error), _)) => Tried::Failed { error: error.to_recorded(), retryable: error.is_retryable() },
-        Either::Right(_) => Tried::TooLate,
+    /// Asks for a step, and notes that at the same moment, so that steps are counted here as the host counts them.
+    async fn begin(
+        &self,
+        name: &str,
+        config: StepConfig,
+        rollback: Option<(steps::RollbackOptions, Handler)>,
+    ) -> (Begun, Option<DelayFn>) {
+        let (mut options, delay) = config.split();
+        let (rollback, handler) = rollback.unzip();
+        options.rollback = rollback;
+        self.asked.note(name, handler);
+        (steps::begin(name.to_owned(), options).await, delay)
     }
 }
 
-fn read_output<T: DeserializeOwned>(name: &str, json: &[u8]) -> Result<T> {
+/// Returns the attempt that follows one that was lost.
+fn next_attempt(name: &str, verdict: Verdict) -> Result<Attempt> {
+    match verdict {
+        Verdict::Retry(next) => Ok(next),
+        Verdict::Failed(error) => Err(error.into()),
+        // Only a success of that kind is ever answered so.
+        Verdict::Done | Verdict::Streamed(_) => Err(format!("step `{name}` is recorded as done in another way").into()),
+    }
+}
+
+fn write_output<T: Serialize>(output: &T) -> Result<Vec<u8>, Lost> {
+    serde_json::to_vec(output).map_err(|error| {
+        // Running the body again would not change its type.
+        Lost::finally(Error::from(format!("the step's output cannot be written as JSON: {error}")).to_recorded())
+    })
+}
+
+/// Writes all of `stream`. The next chunk is asked for when the host has taken the one before.
+async fn write_stream<S>(attempt: &Attempt, stream: S) -> Result<(), Lost>
+where
+    S: TryStream,
+    S::Ok: Into<Vec<u8>>,
+    S::Error: Into<Error>,
+{
+    let mut chunks = pin!(stream.map_ok(Into::<Vec<u8>>::into).map_err(Into::<Error>::into));
+    while let Some(chunk) = chunks.try_next().await? {
+        if !chunk.is_empty() {
+            // What the host refuses here it would refuse again.
+            attempt.write(chunk).await.map_err(Lost::finally)?;
+        }
+    }
+    Ok(())
+}
+
+fn read_stream(stored: StoredStream) -> ByteStream {
+    let chunks = try_unfold(stored, |stored| async move {
+        let chunk = stored.read().await.map_err(Error::from)?;
+        Ok::<_, Error>(chunk.map(|chunk| (chunk, stored)))
+    });
+    Body::from_stream(chunks).into_stream()
+}
+
+pub(super) fn read_output<T: DeserializeOwned>(name: &str, json: &[u8]) -> Result<T> {
     serde_json::from_slice(json).map_err(|error| {
         let type_name = std::any::type_name::<T>();
         format!("the recorded output of step `{name}` cannot be read as `{type_name}`: {error}").into()
@@ -190,6 +358,7 @@ fn read_output<T: DeserializeOwned>(name: &str, json: &[u8]) -> Result<T> {
 mod tests {
     use super::*;
 
+    // rules: C2.10-7
     #[test]
     fn an_output_of_another_type_is_an_error_that_names_the_step() {
         assert_eq!(read_output::<u32>("count", b"3").unwrap(), 3);

@@ -45,6 +45,7 @@ fn every_flag_has_a_variable() {
     }
 }
 
+// rules: C4.6-1
 #[test]
 fn without_flags_there_are_defaults() {
     assert_eq!(

@@ -2,6 +2,8 @@
 //!
 //! Which classes there are is only known once the component was read, so this is not part of loading.
 
+use miniflow_runtime::storage::Retention;
+
 use super::nearest::nearest;
 use super::problem::{Problem, Problems};
 use super::resolved::{Project, WorkflowEntry};
@@ -53,6 +55,7 @@ impl WorkflowEntry {
             script_name: None,
             step_limit: None,
             concurrency_limit: None,
+            retention: Retention::default(),
             schedules: Vec::new(),
             class_place: None,
         }

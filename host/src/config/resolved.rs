@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
+use miniflow_runtime::storage::Retention;
+
 use super::problem::{Place, Problems};
 
 /// One Worker to run, with everything its configuration says.
@@ -69,6 +71,8 @@ pub struct WorkflowEntry {
     pub step_limit: Option<NonZeroU32>,
     /// The instances that may run at the same time, if not as many as by default.
     pub concurrency_limit: Option<NonZeroU32>,
+    /// How long finished instances are kept, where their creation does not say it.
+    pub retention: Retention,
     /// Cron expressions as written; only known to be texts that are not empty.
     pub schedules: Vec<String>,
     /// Where `class_name` stands, for problems found after the component was read.

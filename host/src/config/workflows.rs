@@ -5,6 +5,9 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
+use miniflow_runtime::engine::{duration, limits};
+use miniflow_runtime::storage::Retention;
+
 use super::problem::{Problem, Problems};
 use super::raw::{Document, Node, Value};
 use super::resolved::WorkflowEntry;
@@ -117,7 +120,7 @@ impl<'a> Item<'a> {
         let schedules = self.schedules();
         let step_limit = self.step_limit();
         let concurrency_limit = self.concurrency_limit();
-        self.check_default_retention();
+        let retention = self.default_retention();
         self.check_jurisdiction();
         for entry in entries.iter().filter(|entry| !FIELDS.contains(&entry.key.as_str())) {
             self.problems.push(unexpected_field(self.document, &self.field, entry, FIELDS));
@@ -134,6 +137,7 @@ impl<'a> Item<'a> {
             script_name: external.map(str::to_owned),
             step_limit,
             concurrency_limit,
+            retention,
             schedules,
             class_place: Some(self.document.place(class_node.offset)),
         })
@@ -240,21 +244,43 @@ impl<'a> Item<'a> {
         limit(count)
     }
 
-    fn check_default_retention(&mut self) {
-        const KEYS: [&str; 2] = ["success_retention", "error_retention"];
-        let Some(retention) = self.object("default_retention", &KEYS) else { return };
-        for (key, node) in KEYS.iter().filter_map(|key| Some((key, retention.get(key)?))) {
-            let is_duration = node.text().is_some_and(|text| !text.is_empty());
-            if !is_duration && node.positive_integer().is_none() {
-                let message = format!(
-                    "\"{}\" bindings \"default_retention.{key}\" field must be a positive integer of milliseconds or a \
-                     duration string such as \"3 days\", but got {}.",
-                    self.field,
-                    node.to_json()
-                );
-                self.error(node, message, "for example `\"3 days\"`");
+    /// How long finished instances are kept, as far as the configuration says it.
+    fn default_retention(&mut self) -> Retention {
+        let mut retention = Retention::default();
+        let Some(object) = self.object("default_retention", &["success_retention", "error_retention"]) else {
+            return retention;
+        };
+        for (key, ms) in
+            [("success_retention", &mut retention.success_ms), ("error_retention", &mut retention.error_ms)]
+        {
+            let Some(node) = object.get(key) else { continue };
+            let duration = match node.text() {
+                Some(text) => duration::parse(text).ok(),
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive whole number")]
+                None => node.positive_integer().map(|ms| ms as u64),
+            };
+            match duration {
+                Some(length @ 1..=limits::RETENTION_MS_MAX) => *ms = Some(length),
+                Some(1..) => {
+                    let message = format!(
+                        "\"{}\" bindings \"default_retention.{key}\" field must be at most 30 days, but got {}.",
+                        self.field,
+                        node.to_json()
+                    );
+                    self.error(node, message, "for example `\"30 days\"`");
+                }
+                _ => {
+                    let message = format!(
+                        "\"{}\" bindings \"default_retention.{key}\" field must be a positive integer of milliseconds or a \
+                         duration string such as \"3 days\", but got {}.",
+                        self.field,
+                        node.to_json()
+                    );
+                    self.error(node, message, "for example `\"3 days\"`");
+                }
             }
         }
+        retention
     }
 
     fn check_jurisdiction(&mut self) {
@@ -300,7 +326,7 @@ impl<'a> Item<'a> {
 
     /// Checks a workflow that the Worker `script` defines, not this one.
     fn check_external(&mut self, name: &str, script: &str) {
-        for key in ["limits", "schedules"] {
+        for key in ["limits", "schedules", "default_retention"] {
             if let Some(node) = self.node.get(key) {
                 let message = format!(
                     "Workflow \"{name}\" has \"{key}\" configured but references external script \"{script}\". Configure \

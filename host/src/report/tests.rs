@@ -45,6 +45,7 @@ fn the_banner_of_a_small_worker_is_short() {
     ");
 }
 
+// rules: C4.6-1
 #[test]
 fn the_banner_lists_everything_that_is_served() {
     let mut project = project();

@@ -14,7 +14,11 @@ mod generated {
         world: "all",
         imports: { default: trappable },
         exports: { default: async },
-        with: { "miniflow:worker/steps.attempt": crate::bindings::steps::OpenAttempt },
+        with: {
+            "miniflow:worker/steps.attempt": crate::bindings::steps::OpenAttempt,
+            "miniflow:worker/steps.stored-stream": crate::bindings::steps::OpenStream,
+            "miniflow:worker/workflow.subscription": crate::bindings::workflow::OpenSubscription,
+        },
     });
 }
 
@@ -44,14 +48,14 @@ mod convert {
     }
 
     impl From<ErrorInfo> for Error {
-        fn from(ErrorInfo { name, message }: ErrorInfo) -> Self {
-            Self { name, message }
+        fn from(ErrorInfo { name, message, backtrace }: ErrorInfo) -> Self {
+            Self { name, message, backtrace }
         }
     }
 
     impl From<Error> for ErrorInfo {
-        fn from(Error { name, message }: Error) -> Self {
-            Self { name, message }
+        fn from(Error { name, message, backtrace }: Error) -> Self {
+            Self { name, message, backtrace }
         }
     }
 }

@@ -145,6 +145,7 @@ mod tests {
 
     const MIB: usize = 1 << 20;
 
+    // rules: C3-29
     #[test]
     fn memory_is_counted_over_all_memories_of_a_store() {
         let mut limit = MemoryLimit::default();
@@ -178,6 +179,7 @@ mod tests {
         }
     }
 
+    // rules: C3-2
     #[test]
     fn a_guest_that_waits_now_and_then_never_runs_out() {
         let cpu = CpuBudget::new(TICK * 3);
@@ -188,6 +190,7 @@ mod tests {
         }
     }
 
+    // rules: C3-2
     #[test]
     fn a_guest_that_only_computes_runs_out() {
         let cpu = CpuBudget::new(TICK * 3);

@@ -175,5 +175,6 @@ fn event(run: &Run) -> WorkflowEvent {
 fn died(run: &Run, store: &Store<GuestState>, error: &wasmtime::Error) {
     let death = trap::explain(store, error);
     store.data().console().tell(Level::Error, death.report());
-    run.ended(RunEnd::Trapped { error: ErrorInfo::new("Error", death.message) });
+    let error = ErrorInfo { backtrace: death.backtrace, ..ErrorInfo::new("Error", death.message) };
+    run.ended(RunEnd::Trapped { error });
 }

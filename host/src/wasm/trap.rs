@@ -40,6 +40,11 @@ pub(crate) fn explain(store: &Store<GuestState>, error: &wasmtime::Error) -> Dea
     Death { message, backtrace }
 }
 
+/// Where in the user's functions the guest is that calls the host now.
+pub(crate) fn here(context: impl wasmtime::AsContext) -> Option<String> {
+    user_frames(&WasmBacktrace::force_capture(context).to_string())
+}
+
 fn message(error: &wasmtime::Error, panic: Option<&str>, memory_denied: bool) -> String {
     if let Some(cpu) = error.downcast_ref::<CpuExceeded>() {
         return cpu.to_string();

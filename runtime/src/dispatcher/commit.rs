@@ -6,13 +6,16 @@ use super::message::{InstanceKey, Reply};
 use crate::storage::{Storage, Write};
 
 /// How long until instances whose commit failed are tried again, milliseconds on the clock.
-const RETRY_MS: u64 = 1000;
+pub(super) const RETRY_MS: u64 = 1000;
 
 impl<S: Storage> Core<S> {
     /// Commits everything that is pending. On failure the touched instances are dropped from memory and recovered from the journal.
     pub(super) fn commit(&mut self) {
         let keys = std::mem::take(&mut self.dirty);
         let mut writes = Vec::with_capacity(keys.len() * 2);
+        // First: an id that becomes free may be taken again in the same group.
+        writes.extend(self.take_deletes());
+        writes.append(&mut self.chunks);
         for key in &keys {
             let Some(resident) = self.residents.get_mut(key) else { continue };
             let present = (resident.instance.status(), resident.wake_at());
@@ -22,12 +25,24 @@ impl<S: Storage> Core<S> {
             } else {
                 writes.extend(summary.map(|summary| Write::Update(*key, summary)));
             }
+            if std::mem::take(&mut resident.wipe) && !resident.is_new {
+                writes.push(Write::Wipe(*key));
+            }
             if !resident.pending.is_empty() {
                 writes.push(Write::Append(*key, std::mem::take(&mut resident.pending)));
             }
         }
         match self.storage.commit(&writes) {
-            Ok(()) => self.committed(&keys),
+            Ok(()) => {
+                self.committed(&keys);
+                if !self.subscribers.is_empty() {
+                    for write in writes {
+                        if let Write::Append(key, entries) = write {
+                            self.publish(key, entries);
+                        }
+                    }
+                }
+            }
             Err(error) => {
                 tracing::error!(instances = keys.len(), error = %chain(&error), "cannot commit; trying again in a second");
                 self.failed(&keys);
@@ -36,11 +51,15 @@ impl<S: Storage> Core<S> {
     }
 
     fn committed(&mut self, keys: &[InstanceKey]) {
+        self.deletes.clear();
         for key in keys {
             let Some(resident) = self.residents.get_mut(key) else { continue };
             resident.is_new = false;
             resident.dirty = false;
             resident.stored = (resident.instance.status(), resident.wake_at());
+            if let Some(expires) = resident.expires() {
+                self.next_expiry = Some(self.next_expiry.map_or(expires, |next| next.min(expires)));
+            }
             if resident.active.is_none() {
                 self.leaving.push(*key);
             }
@@ -48,6 +67,9 @@ impl<S: Storage> Core<S> {
     }
 
     fn failed(&mut self, keys: &[InstanceKey]) {
+        for key in std::mem::take(&mut self.deletes) {
+            self.retry_later(key);
+        }
         for key in keys {
             self.drop_run(*key);
             let Some(resident) = self.residents.get_mut(key) else { continue };
@@ -65,8 +87,12 @@ impl<S: Storage> Core<S> {
                 After::Answer(..) => {}
                 After::Unit(reply) => fail(reply),
                 After::Id(reply, _) => fail(reply),
-                After::Ids(reply, _) => fail(reply),
+                After::Batch(reply, _) => fail(reply),
+                After::Deleted(reply, _) => fail(reply),
                 After::Status(reply, _) => fail(reply),
+                After::Follow(reply, _) => fail(reply),
+                // Its run is stopped.
+                After::Stored(_) => {}
             }
         }
     }

@@ -11,10 +11,12 @@ use tokio::sync::{mpsc, oneshot};
 use super::admission::Admission;
 use super::message::{InstanceKey, Message, Reply, RunId};
 use super::resident::Resident;
-use super::{GuestRunner, Overview, Recovered, StatusReport, WorkflowDefinition};
+use super::streams::Piece;
+use super::subscription::{Feed, Follower};
+use super::{BatchResult, DeleteResult, GuestRunner, Overview, StatusReport, WorkflowDefinition};
 use crate::clock::{Clock, Stopwatch, Timestamp, real};
-use crate::engine::{Answer, Command, Context, Entry, InstanceStatus, Refusal, Stamped, StepNo};
-use crate::storage::{Storage, StorageError};
+use crate::engine::{Answer, Command, Context, Entry, ErrorInfo, Refusal, Stamped, StepNo};
+use crate::storage::{Storage, StorageError, Write};
 
 /// Messages of one group at most: bounds how long the first of them waits for its commit.
 const GROUP_MAX: usize = 512;
@@ -31,7 +33,7 @@ const SPIN: Duration = Duration::from_micros(25);
 const BUSY_MAX: usize = 32;
 
 /// The timer of an instance that is not in memory stands for its next deadline, whichever step's it is.
-const WHOLE_INSTANCE: StepNo = StepNo::MAX;
+pub(super) const WHOLE_INSTANCE: StepNo = StepNo::MAX;
 
 pub(super) struct Core<S> {
     pub(super) storage: S,
@@ -54,10 +56,20 @@ pub(super) struct Core<S> {
     pub(super) urgent: bool,
     /// What is said after the commit.
     pub(super) replies: Vec<After>,
-    /// Admitted, to be started, with the workflow whose slot they hold.
-    pub(super) starts: VecDeque<(InstanceKey, String)>,
+    /// Admitted, to be started.
+    pub(super) starts: VecDeque<Start>,
     /// Those in `starts` (true) and those that wait for a slot (false).
     pub(super) wanted: HashMap<InstanceKey, bool>,
+    /// To be removed with the next commit.
+    pub(super) deletes: Vec<InstanceKey>,
+    /// Pieces of streams to be written with the next commit, and those to be dropped.
+    pub(super) chunks: Vec<Write>,
+    /// Who follows which instance.
+    pub(super) subscribers: HashMap<InstanceKey, Vec<Follower>>,
+    /// When the retention of an instance ends.
+    pub(super) next_expiry: Option<Timestamp>,
+    /// The storage knows better.
+    pub(super) expiry_changed: bool,
     /// To be looked at after the commit: may they leave memory?
     pub(super) leaving: Vec<InstanceKey>,
     pub(super) busy: usize,
@@ -66,6 +78,14 @@ pub(super) struct Core<S> {
     pub(super) next_run: RunId,
     /// Set while stopping: nothing is answered or started any more.
     pub(super) stopping: Option<Stopping>,
+}
+
+/// An instance that is to be started.
+pub(super) struct Start {
+    pub(super) key: InstanceKey,
+    pub(super) workflow: String,
+    /// It holds a slot.
+    pub(super) slot: bool,
 }
 
 /// A stop that was asked for.
@@ -81,77 +101,14 @@ pub(super) enum After {
     Answer(oneshot::Sender<Answer>, Answer),
     Unit(Reply<()>),
     Id(Reply<String>, String),
-    Ids(Reply<Vec<String>>, Vec<String>),
+    Batch(Reply<BatchResult>, BatchResult),
+    Deleted(Reply<DeleteResult>, DeleteResult),
     Status(Reply<Option<StatusReport>>, StatusReport),
+    Follow(Reply<Feed>, InstanceKey),
+    Stored(oneshot::Sender<Result<(), ErrorInfo>>),
 }
 
 impl<S: Storage> Core<S> {
-    /// The state as the storage has it: timers for those that wait, the rest is to be started.
-    pub(super) fn recover(
-        mut storage: S,
-        clock: Arc<dyn Clock>,
-        runner: Arc<dyn GuestRunner>,
-        workflows: Vec<WorkflowDefinition>,
-        (sender, has_reader): (mpsc::UnboundedSender<Message>, bool),
-    ) -> Result<(Self, Recovered), StorageError> {
-        let next_key = storage.last_key()? + 1;
-        let unfinished = storage.unfinished()?;
-        let mut core = Self {
-            storage,
-            clock,
-            runner,
-            definitions: HashMap::new(),
-            sender,
-            committing: Arc::default(),
-            has_reader,
-            residents: HashMap::new(),
-            ids: HashMap::new(),
-            timers: BTreeSet::new(),
-            admission: Admission::default(),
-            dirty: Vec::new(),
-            urgent: false,
-            replies: Vec::new(),
-            starts: VecDeque::new(),
-            wanted: HashMap::new(),
-            leaving: Vec::new(),
-            busy: 0,
-            parked: 0,
-            next_key,
-            next_run: 1,
-            stopping: None,
-        };
-        for workflow in workflows {
-            let name = Arc::from(workflow.name.as_str());
-            if let Some(limit) = workflow.concurrency {
-                core.admission.limit(&name, limit);
-            }
-            core.definitions.insert(name, Arc::new(workflow));
-        }
-        let mut recovered = Recovered::default();
-        // Those that were running before those that had not begun: woken instances go before new ones.
-        let (queued, begun): (Vec<_>, Vec<_>) =
-            unfinished.into_iter().partition(|row| row.status == InstanceStatus::Queued);
-        for row in begun.into_iter().chain(queued) {
-            if !core.definitions.contains_key(row.workflow.as_str()) {
-                recovered.orphaned += 1;
-                continue;
-            }
-            recovered.unfinished += 1;
-            match (row.status, row.wake_at) {
-                (InstanceStatus::Waiting, Some(wake_at)) => {
-                    recovered.next_wake = Some(recovered.next_wake.map_or(wake_at, |next| next.min(wake_at)));
-                    core.timers.insert((wake_at, row.key, WHOLE_INSTANCE));
-                }
-                (InstanceStatus::Queued | InstanceStatus::Running | InstanceStatus::Waiting, _) => {
-                    let woken = row.status != InstanceStatus::Queued;
-                    core.want(row.key, row.workflow, woken);
-                }
-                _ => {}
-            }
-        }
-        Ok((core, recovered))
-    }
-
     pub(super) async fn run(&mut self, mut inbox: UnboundedReceiver<Message>) {
         let mut deferred: Option<Stopwatch> = None;
         loop {
@@ -163,6 +120,7 @@ impl<S: Storage> Core<S> {
                 taken += 1;
             }
             self.fire_timers();
+            self.expire();
             self.settle_group(&mut deferred);
             if self.stopped() {
                 return;
@@ -184,7 +142,7 @@ impl<S: Storage> Core<S> {
                     // Every handle is gone and no run is active: nothing can ever come again.
                     None => return,
                 },
-                () = until(&*self.clock, self.timers.first().map(|(at, ..)| *at)) => {}
+                () = until(&*self.clock, self.next_moment()) => {}
                 () = left(deferred, DEFER_MAX) => {}
                 () = grace(self.stopping.as_ref()) => {}
             }
@@ -198,12 +156,13 @@ impl<S: Storage> Core<S> {
             || self.has_starts()
             || !self.leaving.is_empty()
             || deferred.is_some_and(|since| since.elapsed() >= DEFER_MAX);
-        if must || self.dirty.is_empty() {
-            if !self.dirty.is_empty() {
+        if must || !self.has_writes() {
+            if self.has_writes() {
                 self.commit();
             }
             *deferred = None;
             self.urgent = false;
+            self.look_for_expiry();
             self.say();
             self.start_runs();
             self.let_leave();
@@ -211,8 +170,30 @@ impl<S: Storage> Core<S> {
             // Answers that wait for no commit, such as the start of a further attempt.
             self.say();
         }
-        if !self.dirty.is_empty() {
+        if self.has_writes() {
             deferred.get_or_insert_with(Stopwatch::start);
+        }
+    }
+
+    fn has_writes(&self) -> bool {
+        !self.dirty.is_empty() || !self.deletes.is_empty() || !self.chunks.is_empty()
+    }
+
+    /// When something is to be done by itself.
+    fn next_moment(&self) -> Option<Timestamp> {
+        let timer = self.timers.first().map(|(at, ..)| *at);
+        match (timer, self.next_expiry) {
+            (Some(timer), Some(expiry)) => Some(timer.min(expiry)),
+            (timer, expiry) => timer.or(expiry),
+        }
+    }
+
+    fn look_for_expiry(&mut self) {
+        if std::mem::take(&mut self.expiry_changed) {
+            match self.storage.next_expiry() {
+                Ok(next) => self.next_expiry = next,
+                Err(error) => tracing::error!(error = %chain(&error), "cannot look for instances to remove"),
+            }
         }
     }
 
@@ -222,15 +203,16 @@ impl<S: Storage> Core<S> {
 
     fn start_runs(&mut self) {
         while self.has_starts()
-            && let Some((key, workflow)) = self.starts.pop_front()
+            && let Some(start) = self.starts.pop_front()
         {
-            self.wanted.remove(&key);
-            self.start_run(key, &workflow);
+            self.wanted.remove(&start.key);
+            self.start_run(&start);
         }
     }
 
     fn say(&mut self) {
         let stopping = self.stopping.is_some();
+        let mut follows = Vec::new();
         for after in self.replies.drain(..) {
             // A receiver that is gone does not want its answer any more.
             match after {
@@ -239,9 +221,15 @@ impl<S: Storage> Core<S> {
                 After::Answer(reply, answer) => drop(reply.send(answer)),
                 After::Unit(reply) => drop(reply.send(Ok(()))),
                 After::Id(reply, id) => drop(reply.send(Ok(id))),
-                After::Ids(reply, ids) => drop(reply.send(Ok(ids))),
+                After::Batch(reply, result) => drop(reply.send(Ok(result))),
+                After::Deleted(reply, result) => drop(reply.send(Ok(result))),
                 After::Status(reply, status) => drop(reply.send(Ok(Some(status)))),
+                After::Follow(reply, key) => follows.push((key, reply)),
+                After::Stored(reply) => drop(reply.send(Ok(()))),
             }
+        }
+        for (key, reply) in follows {
+            self.follow(key, reply);
         }
     }
 
@@ -261,7 +249,7 @@ impl<S: Storage> Core<S> {
                 active.run.stop();
             }
         }
-        if !self.dirty.is_empty() {
+        if self.has_writes() {
             self.commit();
         }
         if let Some(Stopping { reply, .. }) = self.stopping.take() {
@@ -282,9 +270,21 @@ impl<S: Storage> Core<S> {
             Message::CreateBatch { workflow, options, reply } => self.create_batch(&workflow, options, reply),
             Message::Get { workflow, id, reply } => self.get(&workflow, &id, reply),
             Message::Status { workflow, id, reply } => self.status(&workflow, &id, reply),
-            Message::SendEvent { workflow, id, event_type, payload, reply } => {
-                self.send_event(&workflow, &id, Command::SendEvent { event_type, payload }, reply);
+            Message::Operate { workflow, id, operation, reply } => self.operate(&workflow, &id, operation, reply),
+            Message::DeleteBatch { workflow, ids, reply } => self.delete_batch(&workflow, ids, reply),
+            Message::Subscribe { workflow, id, reply } => match self.find(&workflow, &id) {
+                Ok(Some(key)) => {
+                    self.urgent = true;
+                    self.replies.push(After::Follow(reply, key));
+                }
+                Ok(None) => super::requests::refuse(reply, super::ApiError::not_found()),
+                Err(error) => super::requests::refuse(reply, error),
+            },
+            Message::Held { run, key } => self.held(key, run),
+            Message::Chunk { run, key, step, attempt, index, bytes, total, reply } => {
+                self.chunk(key, run, Piece { step, attempt, index, bytes, total, reply });
             }
+            Message::ReadChunk { key, attempt, index, reply } => self.read_chunk(key, attempt, index, reply),
             Message::Overview { reply } => {
                 let overview = Overview {
                     runs: self.residents.values().filter(|resident| resident.active.is_some()).count(),
@@ -339,12 +339,24 @@ impl<S: Storage> Core<S> {
     }
 
     pub(super) fn take_entry(&mut self, key: InstanceKey, entry: Entry, now: Timestamp) {
+        self.drop_stream(key, &entry);
         let Some(resident) = self.residents.get_mut(&key) else { return };
         let instance = &mut resident.instance;
         let step = if entry.starts_step() { Some(instance.next_step()) } else { entry.step() };
         let before = step.and_then(|step| instance.deadline(step));
+        let moves_all = entry.moves_all_timers();
+        if moves_all {
+            for (step, at) in instance.deadlines() {
+                self.timers.remove(&(at, key, step));
+            }
+        }
         self.urgent |= is_urgent(&entry);
         super::runs::log(&resident.fixed, instance, &entry);
+        if let Entry::Restarted { from: None, .. } = entry {
+            // What came before is not history any more.
+            resident.pending.clear();
+            resident.wipe = true;
+        }
         let stamped = Stamped { at: now, entry };
         resident.pending.push(stamped.clone());
         instance.evolve(stamped);
@@ -352,8 +364,12 @@ impl<S: Storage> Core<S> {
             resident.dirty = true;
             self.dirty.push(key);
         }
-        if instance.status().is_final() {
-            resident.ended = Some(now);
+        resident.ended = instance.status().is_final().then_some(now);
+        if moves_all {
+            for (step, at) in instance.deadlines() {
+                self.timers.insert((at, key, step));
+            }
+            return;
         }
         let Some(step) = step else { return };
         let after = instance.deadline(step);
@@ -431,9 +447,8 @@ impl<S: Storage> Core<S> {
         for (step, at) in resident.instance.deadlines() {
             self.timers.remove(&(at, key, step));
         }
-        if let Some(at) = resident.instance.next_deadline()
+        if let Some(at) = resident.instance.wake_at()
             && resident.definition.is_some()
-            && resident.instance.status() == InstanceStatus::Waiting
         {
             self.timers.insert((at, key, WHOLE_INSTANCE));
         }
@@ -454,13 +469,22 @@ impl<S: Storage> Core<S> {
 fn is_urgent(entry: &Entry) -> bool {
     match entry {
         Entry::StepSucceeded { .. }
+        | Entry::StepStreamed { .. }
         | Entry::StepFailed { .. }
         | Entry::SleepCompleted { .. }
         | Entry::WaitCompleted { .. }
         | Entry::WaitTimedOut { .. }
         | Entry::EventReceived { .. }
         | Entry::Completed { .. }
-        | Entry::Errored { .. } => true,
+        | Entry::Errored { .. }
+        | Entry::PauseRequested
+        | Entry::PauseCancelled
+        | Entry::Paused
+        | Entry::Resumed
+        | Entry::Terminated
+        | Entry::Restarted { .. }
+        | Entry::RollbackStarted { .. }
+        | Entry::RollbackFinished { .. } => true,
         Entry::Running
         | Entry::Waiting
         | Entry::Queued

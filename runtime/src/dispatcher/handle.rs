@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::message::{Message, Reply};
+use super::message::{Message, Operation, Reply};
+use super::subscription::{SubscribeOptions, Subscription};
 use crate::clock::Timestamp;
-use crate::engine::{Bytes, ErrorInfo, InstanceStatus, limits, text, validate};
+use crate::engine::events::EventKind;
+use crate::engine::{Bytes, ErrorInfo, InstanceStatus, RollbackOutcome, StepKey, StepKind, limits, text, validate};
 use crate::run::Schedule;
 use crate::storage::{Reader, Retention, Summary, Trigger};
 
@@ -63,6 +65,14 @@ impl CreateOptions {
         {
             return Err(ApiError::new("instance.invalid_id", text::CREATE_INVALID_ID));
         }
+        for ms in [self.retention.success_ms, self.retention.error_ms].into_iter().flatten() {
+            if ms == 0 {
+                return Err(ApiError::new("body", text::INVALID_RETENTION));
+            }
+            if ms > limits::RETENTION_MS_MAX {
+                return Err(ApiError::new("body", text::retention_too_long(ms)));
+            }
+        }
         check_size("params", self.params.as_ref())
     }
 }
@@ -76,12 +86,56 @@ pub struct StatusReport {
     pub error: Option<ErrorInfo>,
     /// JSON; what `run` returned.
     pub output: Option<Bytes>,
+    /// How its compensations went.
+    pub rollback: Option<RollbackOutcome>,
 }
 
 impl From<Summary> for StatusReport {
     fn from(summary: Summary) -> Self {
-        Self { status: summary.status, error: summary.error, output: summary.output }
+        Self { status: summary.status, error: summary.error, output: summary.output, rollback: summary.rollback }
     }
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BatchResult {
+    /// Ids, in the order of the batch.
+    pub created: Vec<String>,
+    /// What was not created.
+    pub errors: Vec<BatchError>,
+}
+
+/// An entry of a batch that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchError {
+    /// Its place in the batch, from 0.
+    pub index: u32,
+    /// Its id, if it was given.
+    pub id: Option<String>,
+    /// The platform's number.
+    pub code: u32,
+    /// The platform's text.
+    pub message: &'static str,
+}
+
+/// What became of a batch of deletions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeleteResult {
+    /// Ids, in the order they were given; an id that repeats is there each time.
+    pub deleted: Vec<String>,
+    /// What was not deleted.
+    pub errors: Vec<BatchError>,
+}
+
+/// The step to restart from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestartFrom {
+    /// Its name.
+    pub name: String,
+    /// Which of the steps of this name and kind, from 1.
+    pub count: u32,
+    /// Its kind.
+    pub kind: StepKind,
 }
 
 /// Numbers of the present moment.
@@ -142,7 +196,62 @@ impl Handle {
             return Err(ApiError::new("body", text::BATCH_TOO_LARGE));
         }
         options.iter().try_for_each(CreateOptions::check)?;
+        Ok(self.ask(|reply| Message::CreateBatch { workflow, options, reply }).await?.created)
+    }
+
+    /// Creates up to 100 instances, and tells of those that exist or repeat. Nothing is created when an entry is invalid.
+    ///
+    /// # Errors
+    /// `instance.invalid_id`, `body`, `workflow.not_found`.
+    pub async fn create_each(&self, workflow: &str, options: Vec<CreateOptions>) -> Result<BatchResult, ApiError> {
+        let workflow = self.workflow(workflow)?;
+        if options.is_empty() || options.len() > limits::BATCH_MAX {
+            return Err(ApiError::new("body", text::BATCH_SIZE));
+        }
+        for options in &options {
+            options.check().map_err(|error| match error.code {
+                "instance.invalid_id" => ApiError::new(error.code, text::INVALID_ID),
+                _ => error,
+            })?;
+        }
         self.ask(|reply| Message::CreateBatch { workflow, options, reply }).await
+    }
+
+    /// Creates `count` instances with generated ids, from 1 to 100.
+    ///
+    /// # Errors
+    /// `body`, `workflow.not_found`.
+    pub async fn create_many(
+        &self,
+        workflow: &str,
+        count: u32,
+        options: CreateOptions,
+    ) -> Result<BatchResult, ApiError> {
+        match usize::try_from(count) {
+            Ok(0) => Err(ApiError::new("body", text::BATCH_COUNT)),
+            Ok(count) if count <= limits::BATCH_MAX => {
+                self.create_each(workflow, vec![CreateOptions { id: None, ..options }; count]).await
+            }
+            _ => Err(ApiError::new("body", text::BATCH_COUNT_TOO_LARGE)),
+        }
+    }
+
+    /// Removes up to 100 instances with everything recorded of them. Nothing is removed when an id is invalid.
+    ///
+    /// # Errors
+    /// `instance.invalid_id`, `body`, `workflow.not_found`.
+    pub async fn delete_batch(&self, workflow: &str, ids: Vec<String>) -> Result<DeleteResult, ApiError> {
+        let workflow = self.workflow(workflow)?;
+        if ids.is_empty() {
+            return Err(ApiError::new("body", text::DELETE_BATCH_EMPTY));
+        }
+        if ids.len() > limits::BATCH_MAX {
+            return Err(ApiError::new("body", text::DELETE_BATCH_TOO_LARGE));
+        }
+        for id in &ids {
+            address(id)?;
+        }
+        self.ask(|reply| Message::DeleteBatch { workflow, ids, reply }).await
     }
 
     /// Succeeds when the instance exists.
@@ -188,8 +297,72 @@ impl Handle {
             return Err(ApiError::new("workflow.invalid_event_type", text::INVALID_EVENT_TYPE));
         }
         check_size("event payload", Some(&payload))?;
-        let event_type = Arc::from(event_type);
-        self.ask(|reply| Message::SendEvent { workflow, id, event_type, payload, reply }).await
+        let operation = Operation::SendEvent { event_type: Arc::from(event_type), payload };
+        self.ask(|reply| Message::Operate { workflow, id, operation, reply }).await
+    }
+
+    /// Pauses the instance once its bodies are finished. No effect on one that is queued, paused or finished.
+    ///
+    /// # Errors
+    /// `instance.not_found`, `instance.invalid_id`, `workflow.not_found`.
+    pub async fn pause(&self, workflow: &str, id: &str) -> Result<(), ApiError> {
+        self.operate(workflow, id, Operation::Pause).await
+    }
+
+    /// Lets a paused instance go on, or takes back a pause that has not come. No effect otherwise.
+    ///
+    /// # Errors
+    /// `instance.not_found`, `instance.invalid_id`, `workflow.not_found`.
+    pub async fn resume(&self, workflow: &str, id: &str) -> Result<(), ApiError> {
+        self.operate(workflow, id, Operation::Resume).await
+    }
+
+    /// Ends the instance, after its compensations if they are wanted.
+    ///
+    /// # Errors
+    /// `instance.cannot_terminate`, `instance.not_found`, `instance.invalid_id`, `workflow.not_found`.
+    pub async fn terminate(&self, workflow: &str, id: &str, rollback: bool) -> Result<(), ApiError> {
+        self.operate(workflow, id, Operation::Terminate { rollback }).await
+    }
+
+    /// Runs the instance again, keeping what was recorded before the step `from`.
+    ///
+    /// # Errors
+    /// `instance.cannot_restart`, `instance.not_found`, `instance.invalid_id`, `workflow.not_found`.
+    pub async fn restart(&self, workflow: &str, id: &str, from: Option<RestartFrom>) -> Result<(), ApiError> {
+        let from = from.map(|RestartFrom { name, count, kind }| StepKey::new(kind, name, count));
+        self.operate(workflow, id, Operation::Restart { from }).await
+    }
+
+    /// Removes the instance with everything recorded of it; one that runs is stopped, without compensations.
+    ///
+    /// # Errors
+    /// `instance.not_found`, `instance.invalid_id`, `workflow.not_found`.
+    pub async fn delete(&self, workflow: &str, id: &str) -> Result<(), ApiError> {
+        self.operate(workflow, id, Operation::Delete).await
+    }
+
+    /// Follows the instance: its events so far, then each as it happens.
+    ///
+    /// # Errors
+    /// `instance.not_found`, `instance.invalid_id`, `workflow.not_found`; `subscription` for a type that does not exist.
+    pub async fn subscribe(
+        &self,
+        workflow: &str,
+        id: &str,
+        options: SubscribeOptions,
+    ) -> Result<Subscription, ApiError> {
+        let (workflow, id) = (self.workflow(workflow)?, address(id)?);
+        if !options.filter.iter().flatten().all(|name| EventKind::NAMES.contains(&name.as_str())) {
+            return Err(ApiError::new("subscription", text::INVALID_SUBSCRIPTION));
+        }
+        let feed = self.ask(|reply| Message::Subscribe { workflow, id, reply }).await?;
+        Ok(Subscription::new(feed, options))
+    }
+
+    async fn operate(&self, workflow: &str, id: &str, operation: Operation) -> Result<(), ApiError> {
+        let (workflow, id) = (self.workflow(workflow)?, address(id)?);
+        self.ask(|reply| Message::Operate { workflow, id, operation, reply }).await
     }
 
     /// Numbers of the present moment; none when the dispatcher has stopped.

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::{ApiError, CreateOptions, StatusReport};
+use super::subscription::Feed;
+use super::{ApiError, BatchResult, CreateOptions, DeleteResult, StatusReport};
 use crate::engine::{Answer, Bytes, Command, ErrorInfo, StepKey};
+use crate::storage::AttemptKey;
 
 /// An instance in this storage.
 pub type InstanceKey = i64;
@@ -34,6 +36,30 @@ pub(crate) enum Message {
         culprit: Option<(StepKey, u32)>,
         replaying: bool,
     },
+    /// A pause is to come, and nothing of the run is to be finished any more.
+    Held {
+        run: RunId,
+        key: InstanceKey,
+    },
+    /// A piece of a stream that a body writes.
+    Chunk {
+        run: RunId,
+        key: InstanceKey,
+        step: StepKey,
+        attempt: u32,
+        index: u32,
+        bytes: Bytes,
+        /// Bytes of the stream so far, with this piece.
+        total: u64,
+        reply: oneshot::Sender<Result<(), ErrorInfo>>,
+    },
+    /// A piece of a stream that is stored; none when it is not.
+    ReadChunk {
+        key: InstanceKey,
+        attempt: AttemptKey,
+        index: u32,
+        reply: oneshot::Sender<Option<Bytes>>,
+    },
     Create {
         workflow: Arc<str>,
         options: CreateOptions,
@@ -42,7 +68,7 @@ pub(crate) enum Message {
     CreateBatch {
         workflow: Arc<str>,
         options: Vec<CreateOptions>,
-        reply: Reply<Vec<String>>,
+        reply: Reply<BatchResult>,
     },
     Get {
         workflow: Arc<str>,
@@ -54,12 +80,22 @@ pub(crate) enum Message {
         id: String,
         reply: Reply<Option<StatusReport>>,
     },
-    SendEvent {
+    /// Something that people do to an instance.
+    Operate {
         workflow: Arc<str>,
         id: String,
-        event_type: Arc<str>,
-        payload: Bytes,
+        operation: Operation,
         reply: Reply<()>,
+    },
+    DeleteBatch {
+        workflow: Arc<str>,
+        ids: Vec<String>,
+        reply: Reply<DeleteResult>,
+    },
+    Subscribe {
+        workflow: Arc<str>,
+        id: String,
+        reply: Reply<Feed>,
     },
     Overview {
         reply: oneshot::Sender<super::Overview>,
@@ -68,6 +104,15 @@ pub(crate) enum Message {
         grace: std::time::Duration,
         reply: oneshot::Sender<()>,
     },
+}
+
+pub(crate) enum Operation {
+    SendEvent { event_type: Arc<str>, payload: Bytes },
+    Pause,
+    Resume,
+    Terminate { rollback: bool },
+    Restart { from: Option<StepKey> },
+    Delete,
 }
 
 /// What a run says.

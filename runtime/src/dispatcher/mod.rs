@@ -16,22 +16,29 @@ mod commit;
 mod core;
 mod handle;
 pub(crate) mod message;
+mod operations;
+mod recover;
 mod requests;
 mod resident;
 mod runs;
+mod streams;
+pub(crate) mod subscription;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-pub use handle::{ApiError, CreateOptions, Handle, Overview, StatusReport};
+pub use handle::{
+    ApiError, BatchError, BatchResult, CreateOptions, DeleteResult, Handle, Overview, RestartFrom, StatusReport,
+};
 pub use message::InstanceKey;
+pub use subscription::{SubscribeOptions, Subscription};
 
 use crate::clock::{Clock, Timestamp};
 use crate::engine::limits;
 use crate::run::Run;
-use crate::storage::{Reader, Storage, StorageError};
+use crate::storage::{Reader, Retention, Storage, StorageError};
 
 /// A workflow: its name, the class that implements it, what is configured for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +53,8 @@ pub struct WorkflowDefinition {
     pub step_limit: u32,
     /// Instances that may run at the same time; none: no limit of its own.
     pub concurrency: Option<usize>,
+    /// How long its instances are kept, where their creation does not say it.
+    pub retention: Retention,
 }
 
 impl WorkflowDefinition {
@@ -57,6 +66,7 @@ impl WorkflowDefinition {
             worker: worker.into(),
             step_limit: limits::STEPS_DEFAULT,
             concurrency: None,
+            retention: Retention::default(),
         }
     }
 }
@@ -81,6 +91,8 @@ pub struct Options<S> {
     pub runner: Arc<dyn GuestRunner>,
     /// What can be started.
     pub workflows: Vec<WorkflowDefinition>,
+    /// Instances of all workflows together that may run at the same time: [`limits::CONCURRENCY_ACCOUNT_MAX`].
+    pub account_concurrency: usize,
 }
 
 /// What a start found.
@@ -116,7 +128,7 @@ impl Dispatcher {
             options.storage,
             options.clock,
             options.runner,
-            options.workflows,
+            (options.workflows, options.account_concurrency),
             (sender, has_reader),
         )?;
         let runtime = tokio::runtime::Builder::new_current_thread()

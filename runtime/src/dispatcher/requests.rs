@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::core::{After, Core, chain};
 use super::message::{InstanceKey, Reply};
 use super::resident::Resident;
-use super::{ApiError, CreateOptions, StatusReport};
-use crate::engine::{Bytes, Command, Entry, Instance, Refusal, text};
+use super::{ApiError, BatchError, BatchResult, CreateOptions, StatusReport};
+use crate::engine::{Bytes, Entry, Instance, text};
 use crate::storage::{NewInstance, Storage};
 
 impl<S: Storage> Core<S> {
@@ -23,24 +23,29 @@ impl<S: Storage> Core<S> {
         }
     }
 
-    pub(super) fn create_batch(&mut self, workflow: &Arc<str>, options: Vec<CreateOptions>, reply: Reply<Vec<String>>) {
+    pub(super) fn create_batch(&mut self, workflow: &Arc<str>, options: Vec<CreateOptions>, reply: Reply<BatchResult>) {
         let mut seen = HashSet::new();
         let mut wanted = Vec::with_capacity(options.len());
-        for options in options {
+        let mut errors = Vec::new();
+        for (index, options) in (0..).zip(options) {
             let id = options.id.clone().unwrap_or_else(random_id);
-            match self.find(workflow, &id) {
-                Ok(None) if seen.insert(id.clone()) => wanted.push((id, options)),
-                // Ids that exist or repeat are left out.
-                Ok(_) => {}
+            let (code, message) = match self.find(workflow, &id) {
+                _ if !seen.insert(id.clone()) => text::BATCH_DUPLICATE,
+                Ok(Some(_)) => text::BATCH_ALREADY_EXISTS,
+                Ok(None) => {
+                    wanted.push((id, options));
+                    continue;
+                }
                 Err(error) => return refuse(reply, error),
-            }
+            };
+            errors.push(BatchError { index, id: options.id, code, message });
         }
-        let mut ids = Vec::with_capacity(wanted.len());
+        let mut created = Vec::with_capacity(wanted.len());
         for (id, options) in wanted {
-            ids.push(id.clone());
+            created.push(id.clone());
             self.add(workflow, id, options);
         }
-        self.replies.push(After::Ids(reply, ids));
+        self.replies.push(After::Batch(reply, BatchResult { created, errors }));
     }
 
     fn add(&mut self, workflow: &Arc<str>, id: String, options: CreateOptions) {
@@ -108,28 +113,7 @@ impl<S: Storage> Core<S> {
         });
     }
 
-    pub(super) fn send_event(&mut self, workflow: &Arc<str>, id: &str, command: Command, reply: Reply<()>) {
-        let key = match self.find(workflow, id) {
-            Ok(Some(key)) => key,
-            Ok(None) => return refuse(reply, ApiError::not_found()),
-            Err(error) => return refuse(reply, error),
-        };
-        if self.load(key).is_none() {
-            return refuse(reply, ApiError::internal());
-        }
-        match self.apply(key, command) {
-            Ok(()) => {
-                self.replies.push(After::Unit(reply));
-                self.wake(key, false);
-            }
-            Err(Refusal::Finished(status)) => {
-                refuse(reply, ApiError::new("instance.cannot_send_event", text::cannot_send_event(status)));
-            }
-        }
-        self.leaving.push(key);
-    }
-
-    fn find(&mut self, workflow: &str, id: &str) -> Result<Option<InstanceKey>, ApiError> {
+    pub(super) fn find(&mut self, workflow: &str, id: &str) -> Result<Option<InstanceKey>, ApiError> {
         if let Some(key) = self.ids.get(&(workflow.to_owned(), id.to_owned())) {
             return Ok(Some(*key));
         }
@@ -144,7 +128,7 @@ fn random_id() -> String {
     uuid::Uuid::new_v4().to_string()
 }
 
-fn refuse<T>(reply: Reply<T>, error: ApiError) {
+pub(super) fn refuse<T>(reply: Reply<T>, error: ApiError) {
     // The asker may have gone.
     let _ = reply.send(Err(error));
 }

@@ -1,13 +1,13 @@
 //! An instance in memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
 use super::WorkflowDefinition;
 use crate::clock::Timestamp;
-use crate::engine::{Answer, Instance, InstanceStatus, Stamped, StepNo};
+use crate::engine::{Answer, Instance, InstanceStatus, Stamped, StepNo, limits};
 use crate::run::Run;
 use crate::storage::{NewInstance, Summary};
 
@@ -18,6 +18,10 @@ pub(super) struct Resident {
     pub(super) instance: Instance,
     /// Entries decided and not committed.
     pub(super) pending: Vec<Stamped>,
+    /// The journal that is stored is to go before these.
+    pub(super) wipe: bool,
+    /// Steps whose running attempt has stored pieces of a stream.
+    pub(super) streaming: HashSet<StepNo>,
     /// The row is not there yet.
     pub(super) is_new: bool,
     /// In the list of those to be committed.
@@ -37,11 +41,13 @@ pub(super) struct Active {
     pub(super) idle: bool,
     /// It has come to wait for more than a commit.
     pub(super) yielded: bool,
+    /// It holds a concurrency slot.
+    pub(super) slot: bool,
 }
 
 impl Active {
-    pub(super) fn new(run: Arc<Run>) -> Self {
-        Self { run, parked: HashMap::new(), answers_sent: 0, idle: false, yielded: false }
+    pub(super) fn new(run: Arc<Run>, slot: bool) -> Self {
+        Self { run, parked: HashMap::new(), answers_sent: 0, idle: false, yielded: false, slot }
     }
 }
 
@@ -53,6 +59,8 @@ impl Resident {
             definition,
             instance,
             pending: Vec::new(),
+            wipe: false,
+            streaming: HashSet::new(),
             is_new: false,
             dirty: false,
             ended: None,
@@ -68,12 +76,24 @@ impl Resident {
             ended: self.ended,
             output: self.instance.output().cloned(),
             error: self.instance.error().cloned(),
+            rollback: self.instance.rollback().cloned(),
+            expires: self.expires(),
         }
     }
 
     /// When it wakes, as shown and used at the next start: only of an instance that waits.
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
-        if self.instance.status() == InstanceStatus::Waiting { self.instance.next_deadline() } else { None }
+        self.instance.wake_at()
+    }
+
+    /// When it is to be removed: what was asked for at its creation goes before what the workflow says.
+    pub(super) fn expires(&self) -> Option<Timestamp> {
+        let of_workflow = self.definition.as_ref().map(|definition| definition.retention).unwrap_or_default();
+        let kept_ms = match self.instance.status() {
+            InstanceStatus::Errored => self.fixed.retention.error_ms.or(of_workflow.error_ms),
+            _ => self.fixed.retention.success_ms.or(of_workflow.success_ms),
+        };
+        Some(self.ended?.plus_ms(kept_ms.unwrap_or(limits::RETENTION_MS_DEFAULT)))
     }
 
     /// Whether nothing keeps it in memory.

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use super::core::Core;
+use tokio::sync::oneshot;
+
+use super::core::{After, Core, Start};
 use super::message::{InstanceKey, RunId, RunMessage};
 use super::resident::Active;
 use crate::clock::Timestamp;
-use crate::engine::{Answer, Command, Entry, Instance, Outcome, StepKey, StepState};
+use crate::engine::{Answer, Command, Entry, Instance, InstanceStatus, Outcome, StepKey, StepKind, StepState, limits};
 use crate::run::{Run, RunEvent};
-use crate::storage::{NewInstance, Storage};
+use crate::storage::{NewInstance, Storage, Trigger};
 
 /// A run that is to be woken within this time stays in memory, milliseconds on the clock.
 const NEAR_MS: u64 = 2000;
@@ -27,54 +29,84 @@ impl<S: Storage> Core<S> {
             return;
         }
         let workflow = resident.fixed.workflow.clone();
-        if !self.want(key, workflow, true) {
+        let shows = !matches!(instance.status(), InstanceStatus::Queued | InstanceStatus::RollingBack);
+        if !self.want(key, workflow, true) && shows {
             self.take_entry(key, Entry::Queued, now);
         }
     }
 
     /// Has the instance started as soon as there is a slot. Returns whether there is one now.
     pub(super) fn want(&mut self, key: InstanceKey, workflow: String, woken: bool) -> bool {
-        let admitted = self.admission.admit(&workflow, key, woken);
+        let slot = !self.is_exempt(key);
+        let admitted = !slot || self.admission.admit(&workflow, key, woken);
         self.wanted.insert(key, admitted);
         if admitted {
-            self.starts.push_back((key, workflow));
+            self.starts.push_back(Start { key, workflow, slot });
         }
         admitted
     }
 
+    /// Whether it needs no slot: what a schedule made runs without one for an hour (documented).
+    fn is_exempt(&mut self, key: InstanceKey) -> bool {
+        let free = |fixed: &NewInstance, now: Timestamp| {
+            fixed.trigger == Trigger::Cron && now < fixed.created.plus_ms(limits::CRON_FREE_MS)
+        };
+        let now = self.clock.now();
+        match self.residents.get(&key) {
+            Some(resident) => free(&resident.fixed, now),
+            None => matches!(self.storage.load(key), Ok(Some((fixed, _))) if free(&fixed, now)),
+        }
+    }
+
     /// Takes back what `want` did.
     pub(super) fn unwant(&mut self, key: InstanceKey) {
-        if self.wanted.remove(&key) == Some(true)
-            && let Some(index) = self.starts.iter().position(|(start, _)| *start == key)
-            && let Some((_, workflow)) = self.starts.remove(index)
-        {
-            self.give_back(&workflow);
+        match self.wanted.remove(&key) {
+            Some(true) => {
+                if let Some(index) = self.starts.iter().position(|start| start.key == key)
+                    && let Some(start) = self.starts.remove(index)
+                {
+                    self.give_back(&start);
+                }
+            }
+            Some(false) => {
+                if let Some(resident) = self.residents.get(&key) {
+                    self.admission.cancel(&resident.fixed.workflow, key);
+                } else if let Ok(Some((fixed, _))) = self.storage.load(key) {
+                    self.admission.cancel(&fixed.workflow, key);
+                }
+            }
+            None => {}
         }
     }
 
     /// A slot is free: the next has it.
-    fn give_back(&mut self, workflow: &str) {
-        if let Some(next) = self.admission.release(workflow) {
+    fn give_back(&mut self, start: &Start) {
+        if !start.slot {
+            return;
+        }
+        if let Some((next, workflow)) = self.admission.release(&start.workflow) {
             self.wanted.insert(next, true);
-            self.starts.push_back((next, workflow.to_owned()));
+            self.starts.push_back(Start { key: next, workflow: workflow.to_string(), slot: true });
         }
     }
 
     /// Starts an admitted instance. Everything of it is committed.
-    pub(super) fn start_run(&mut self, key: InstanceKey, workflow: &str) {
+    pub(super) fn start_run(&mut self, start: &Start) {
+        let key = start.key;
         let Some(resident) = self.load(key) else {
             // Unreadable: kept as it is.
-            self.give_back(workflow);
+            self.give_back(start);
             return self.retry_later(key);
         };
-        if resident.active.is_some() || resident.instance.status().is_final() {
-            return self.give_back(workflow);
+        let status = resident.instance.status();
+        if resident.active.is_some() || status.is_final() || status == InstanceStatus::Paused {
+            return self.give_back(start);
         }
         if !resident.instance.is_whole() {
             // The state is read again, so that every outcome is there for the replay.
             self.forget(key);
             if self.load(key).is_none() {
-                self.give_back(workflow);
+                self.give_back(start);
                 return self.retry_later(key);
             }
         }
@@ -91,7 +123,7 @@ impl<S: Storage> Core<S> {
         };
         let instance_id = Arc::from(resident.fixed.id.as_str());
         let run = Run::new((id, key), definition, instance_id, event, &mut resident.instance, shared);
-        resident.active = Some(Active::new(Arc::clone(&run)));
+        resident.active = Some(Active::new(Arc::clone(&run), start.slot));
         self.busy += 1;
         self.runner.start(run);
     }
@@ -110,13 +142,24 @@ impl<S: Storage> Core<S> {
         let Some((command, reply)) = ask else { return };
         if let Command::Settle { .. } = command {
             let _ = self.apply(key, command);
-            self.replies.push(super::core::After::Answer(reply, Answer::Settled(Outcome::Stored)));
             self.urgent = true;
-            self.end_run(key);
+            let Some(resident) = self.residents.get_mut(&key) else { return };
+            if resident.instance.status() == InstanceStatus::RollingBack {
+                if let Some(active) = &mut resident.active {
+                    active.answers_sent += 1;
+                }
+                self.replies.push(After::Answer(reply, Answer::RollBack));
+            } else {
+                self.replies.push(After::Answer(reply, Answer::Settled(Outcome::Stored)));
+                self.end_run(key, false);
+            }
             return;
         }
+        if let Command::NextRollback = command {
+            return self.next_rollback(key, reply);
+        }
         let step = step_of(&command).cloned();
-        let is_success = matches!(command, Command::Succeed { .. });
+        let is_success = matches!(command, Command::Succeed { .. } | Command::Finish { .. });
         let _ = self.apply(key, command);
         let Some(resident) = self.residents.get_mut(&key) else { return };
         let step = step.and_then(|step| resident.instance.find(&step));
@@ -124,9 +167,38 @@ impl<S: Storage> Core<S> {
             if is_success && resident.instance.answer(step).is_none() {
                 // Too late or too large. The guest took the answer to be a commit away, and is told that it is not.
                 active.answers_sent += 1;
-                self.replies.push(super::core::After::Answer(reply, Answer::Later));
+                self.replies.push(After::Answer(reply, Answer::Later));
                 return;
             }
+            active.parked.insert(step, reply);
+            self.answer(key, step);
+        }
+    }
+
+    /// The guest is ready for the next compensation.
+    fn next_rollback(&mut self, key: InstanceKey, reply: oneshot::Sender<Answer>) {
+        if self.residents.get(&key).is_some_and(|resident| !resident.instance.is_whole()) {
+            // Handlers are told what their steps returned, which is only in the journal by now.
+            self.commit();
+            match self.read(key) {
+                Ok(Some(read)) => {
+                    if let Some(resident) = self.residents.get_mut(&key) {
+                        resident.instance = read.instance;
+                    }
+                }
+                _ => {
+                    self.drop_run(key);
+                    return self.retry_later(key);
+                }
+            }
+        }
+        let _ = self.apply(key, Command::NextRollback);
+        let Some(resident) = self.residents.get_mut(&key) else { return };
+        if resident.instance.status().is_final() {
+            self.replies.push(After::Answer(reply, Answer::Settled(Outcome::Stored)));
+            self.urgent = true;
+            self.end_run(key, false);
+        } else if let (Some(step), Some(active)) = (resident.instance.current_compensation(), &mut resident.active) {
             active.parked.insert(step, reply);
             self.answer(key, step);
         }
@@ -166,8 +238,11 @@ impl<S: Storage> Core<S> {
             // An answer is on its way: it is not idle any more.
             return;
         }
+        if resident.instance.status() == InstanceStatus::WaitingForPause {
+            return;
+        }
         let near = resident.instance.next_deadline().is_some_and(|at| at <= now.plus_ms(NEAR_MS));
-        let stays = near && parked < PARKED_MAX && !self.admission.is_limited(&resident.fixed.workflow);
+        let stays = near && parked < PARKED_MAX && !self.admission.is_tight(&resident.fixed.workflow);
         active.idle = stays;
         self.parked += usize::from(stays);
         let _ = self.apply(key, Command::Idle);
@@ -182,35 +257,41 @@ impl<S: Storage> Core<S> {
             return;
         }
         // The run is gone before the engine decides: what it decides waits for the next one.
-        self.end_run(key);
+        self.end_run(key, false);
         let _ = self.apply(key, command);
         self.wake(key, false);
     }
 
-    /// Drops a run that is to go on later.
+    /// Drops a run.
     pub(super) fn drop_run(&mut self, key: InstanceKey) {
-        if let Some(active) = self.end_run(key) {
-            active.run.stop();
-        }
+        self.end_run(key, false);
     }
 
-    /// The run is over: its slot is for the next.
-    fn end_run(&mut self, key: InstanceKey) -> Option<Active> {
+    /// The run is over, and its guest goes if it is still there. Its slot is for the next, unless it is kept: then it is returned.
+    pub(super) fn end_run(&mut self, key: InstanceKey, keep_slot: bool) -> Option<Start> {
         let resident = self.residents.get_mut(&key)?;
         let active = resident.active.take()?;
+        let settled =
+            resident.instance.status().is_final() && !matches!(resident.instance.status(), InstanceStatus::Terminated);
+        if !settled {
+            active.run.stop();
+        }
         if !active.yielded {
             self.busy -= 1;
         }
         if active.idle {
             self.parked -= 1;
         }
-        let workflow = resident.fixed.workflow.clone();
+        let start = Start { key, workflow: resident.fixed.workflow.clone(), slot: active.slot };
         self.leaving.push(key);
-        self.give_back(&workflow);
-        Some(active)
+        if keep_slot {
+            return Some(start);
+        }
+        self.give_back(&start);
+        None
     }
 
-    fn is_active(&self, key: InstanceKey, run: RunId) -> bool {
+    pub(super) fn is_active(&self, key: InstanceKey, run: RunId) -> bool {
         self.residents
             .get(&key)
             .and_then(|resident| resident.active.as_ref())
@@ -222,6 +303,7 @@ fn step_of(command: &Command) -> Option<&StepKey> {
     match command {
         Command::BeginStep { key, .. }
         | Command::Succeed { key, .. }
+        | Command::Finish { key, .. }
         | Command::Fail { key, .. }
         | Command::Expire { key, .. }
         | Command::BeginSleep { key, .. }
@@ -252,9 +334,21 @@ pub(super) fn log(fixed: &NewInstance, instance: &Instance, entry: &Entry) {
     match entry {
         Entry::Running if instance.steps().is_empty() => tracing::info!(%workflow, instance = instance_id, "started"),
         Entry::Completed { .. } => tracing::info!(%workflow, instance = instance_id, "complete"),
+        Entry::Terminated => tracing::info!(%workflow, instance = instance_id, "terminated"),
+        Entry::Paused => tracing::info!(%workflow, instance = instance_id, "paused"),
+        Entry::Resumed => tracing::info!(%workflow, instance = instance_id, "resumed"),
+        Entry::Restarted { .. } => tracing::info!(%workflow, instance = instance_id, "restarted"),
+        Entry::RollbackStarted { cause, .. } => {
+            tracing::warn!(%workflow, instance = instance_id, "rolling back: {cause}");
+        }
+        Entry::RollbackFinished { error: None } => tracing::info!(%workflow, instance = instance_id, "rolled back"),
+        Entry::RollbackFinished { error: Some(error) } => {
+            tracing::error!(%workflow, instance = instance_id, "rollback failed: {error}");
+        }
         Entry::Errored { error } => tracing::error!(%workflow, instance = instance_id, "errored: {error}"),
         Entry::StepStarted { key, .. } => {
-            tracing::debug!(%workflow, instance = instance_id, step = %key, attempt = 1, "step begins");
+            let what = if key.kind == StepKind::Rollback { "rollback of the step begins" } else { "step begins" };
+            tracing::debug!(%workflow, instance = instance_id, step = %key, attempt = 1, "{what}");
         }
         Entry::AttemptStarted { attempt, .. } => {
             tracing::debug!(%workflow, instance = instance_id, step = %name, attempt, "step begins again");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Bytes, ErrorInfo, InstanceStatus, StepConfig, StepKey, StepNo};
+use super::{Bytes, ErrorInfo, InstanceStatus, Retry, StepConfig, StepKey, StepNo, StoredStream};
 use crate::clock::Timestamp;
 
 /// What the engine is told about the moment of a command.
@@ -25,6 +25,10 @@ pub enum Command {
         key: StepKey,
         /// Options, resolved.
         config: Arc<StepConfig>,
+        /// Options of its compensation, resolved.
+        rollback: Option<Arc<StepConfig>>,
+        /// See [`super::Step::nested`].
+        nested: bool,
         /// See [`super::Step::alone`].
         alone: bool,
     },
@@ -45,8 +49,8 @@ pub enum Command {
         attempt: u32,
         /// Why.
         error: ErrorInfo,
-        /// False for a `NonRetryableError`.
-        retryable: bool,
+        /// Whether and when there is another attempt, as far as the guest decides it.
+        retry: Retry,
     },
     /// A body was given up because of its timeout.
     Expire {
@@ -54,6 +58,17 @@ pub enum Command {
         key: StepKey,
         /// Which attempt.
         attempt: u32,
+        /// As in `Fail`.
+        retry: Retry,
+    },
+    /// A body wrote a stream to its end.
+    Finish {
+        /// Which step.
+        key: StepKey,
+        /// Which attempt.
+        attempt: u32,
+        /// What it wrote.
+        stream: StoredStream,
     },
     /// The guest dropped a step that is not done.
     Abandon {
@@ -112,6 +127,27 @@ pub enum Command {
         /// JSON.
         payload: Bytes,
     },
+    /// Somebody pauses it.
+    Pause {
+        /// The active run has bodies running, or results on their way.
+        busy: bool,
+    },
+    /// No body of the run that is to be paused runs any more.
+    Held,
+    /// Somebody resumes it, or takes a pause back.
+    Resume,
+    /// Somebody terminates it.
+    Terminate {
+        /// Its steps are to be compensated first.
+        rollback: bool,
+    },
+    /// Somebody restarts it.
+    Restart {
+        /// Keeping what comes before this step. None: from the start.
+        from: Option<StepKey>,
+    },
+    /// The guest is ready for the next compensation.
+    NextRollback,
 }
 
 /// A command that is not allowed now.
@@ -120,4 +156,7 @@ pub enum Refusal {
     /// The instance has finished.
     #[error("the instance is {0}")]
     Finished(InstanceStatus),
+    /// The step to restart from is not in the history.
+    #[error("there is no step `{0}` in the history")]
+    NoSuchStep(StepKey),
 }

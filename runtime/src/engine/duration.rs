@@ -71,6 +71,7 @@ pub fn parse(text: &str) -> Result<u64, InvalidDuration> {
 mod tests {
     use super::parse;
 
+    // rules: C2.5-16, C2.5-17
     #[test]
     fn every_unit_in_both_numbers() {
         for (text, ms) in [
@@ -92,6 +93,7 @@ mod tests {
         }
     }
 
+    // rules: C2.5-18
     #[test]
     fn everything_else_is_refused() {
         for text in [

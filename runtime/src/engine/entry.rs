@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bytes, ErrorInfo, StepConfig, StepKey, StepNo};
+use super::{Bytes, ErrorInfo, StepConfig, StepKey, StepNo, StoredStream};
 use crate::clock::Timestamp;
 
 /// A fact and when it was decided.
@@ -37,6 +37,12 @@ pub enum Entry {
         alone: bool,
         /// Options in force.
         config: Arc<StepConfig>,
+        /// Options of its compensation, if it has one.
+        #[serde(default)]
+        rollback: Option<Arc<StepConfig>>,
+        /// It was asked for by the body of another step.
+        #[serde(default)]
+        nested: bool,
     },
     /// A further attempt began.
     AttemptStarted {
@@ -51,6 +57,13 @@ pub enum Entry {
         step: StepNo,
         /// JSON.
         output: Bytes,
+    },
+    /// The attempt that ran wrote a stream; the step is done.
+    StepStreamed {
+        /// Which step.
+        step: StepNo,
+        /// What it wrote.
+        stream: StoredStream,
     },
     /// The attempt that ran failed and another will follow.
     AttemptFailed {
@@ -139,6 +152,35 @@ pub enum Entry {
         /// Why.
         error: ErrorInfo,
     },
+    /// A pause was asked for while step bodies run: status `waitingForPause`.
+    PauseRequested,
+    /// The pause was taken back before it came.
+    PauseCancelled,
+    /// No body runs: status `paused`. Timers stand still.
+    Paused,
+    /// Status `queued`. What was left of each timer is left now.
+    Resumed,
+    /// Stopped by the user. Final.
+    Terminated,
+    /// Starts again: status `queued`.
+    Restarted {
+        /// Steps from this one on are forgotten. None: all of them, and the journal before is wiped.
+        from: Option<StepNo>,
+        /// Entries that were recorded before.
+        entries: u64,
+    },
+    /// Compensations begin: status `rollingBack`. No step is begun or settled any more.
+    RollbackStarted {
+        /// Why.
+        cause: ErrorInfo,
+        /// The instance is being terminated; otherwise it has failed.
+        terminate: bool,
+    },
+    /// No compensation is left to do.
+    RollbackFinished {
+        /// Why not all of them succeeded.
+        error: Option<ErrorInfo>,
+    },
 }
 
 impl Entry {
@@ -148,6 +190,7 @@ impl Entry {
         match self {
             Self::AttemptStarted { step, .. }
             | Self::StepSucceeded { step, .. }
+            | Self::StepStreamed { step, .. }
             | Self::AttemptFailed { step, .. }
             | Self::AttemptInterrupted { step }
             | Self::StepFailed { step, .. }
@@ -164,5 +207,21 @@ impl Entry {
     #[must_use]
     pub fn starts_step(&self) -> bool {
         matches!(self, Self::StepStarted { .. } | Self::SleepStarted { .. } | Self::WaitStarted { .. })
+    }
+
+    /// Whether it changes what the deadlines of all steps mean.
+    #[must_use]
+    pub fn moves_all_timers(&self) -> bool {
+        matches!(
+            self,
+            Self::Completed { .. }
+                | Self::Errored { .. }
+                | Self::Terminated
+                | Self::PauseCancelled
+                | Self::Paused
+                | Self::Resumed
+                | Self::Restarted { .. }
+                | Self::RollbackStarted { .. }
+        )
     }
 }

@@ -32,3 +32,29 @@ pub const RETRY_DELAY_MS_DEFAULT: u64 = 10_000;
 pub const STEP_TIMEOUT_MS_DEFAULT: u64 = 600_000;
 /// Instances that may be `running` in an account (documented for the paid plan).
 pub const CONCURRENCY_ACCOUNT_MAX: usize = 50_000;
+/// Configured steps of an instance, at most (documented for the paid plan; a warning above it).
+pub const STEPS_MAX: u32 = 25_000;
+/// How long the guest's function for a dynamic retry delay may take, milliseconds (observed: 5 s).
+pub const DELAY_FUNCTION_MS_MAX: u64 = 5000;
+/// Bytes kept of an instance: outputs, streams and events (documented for the paid plan: 1 GB; the official emulator's text says 1 GiB).
+pub const INSTANCE_BYTES_MAX: u64 = 1 << 30;
+/// Bytes of one piece that a body writes of a stream (documented: less than 16 MB).
+pub const STREAM_PIECE_BYTES_MAX: usize = 16 << 20;
+/// Bytes a stream is kept in (ours; as the official emulator does).
+pub const STREAM_CHUNK_BYTES: usize = 256 << 10;
+/// How long a finished instance is kept unless told, milliseconds (documented: 7 days for workflows made since September 2026).
+pub const RETENTION_MS_DEFAULT: u64 = 7 * 24 * 3600 * 1000;
+/// How long a finished instance may be kept, milliseconds (documented for the paid plan: 30 days).
+pub const RETENTION_MS_MAX: u64 = 30 * 24 * 3600 * 1000;
+/// How long an instance that a schedule made runs without a concurrency slot, milliseconds (documented: one hour).
+pub const CRON_FREE_MS: u64 = 3600 * 1000;
+/// Characters of an id that a schedule makes (documented).
+pub const SCHEDULED_ID_CHARS_MAX: usize = 271;
+/// Instances an account may create in a second (documented for the paid plan). Not enforced: a local run is never slowed down.
+pub const CREATIONS_PER_SECOND: u32 = 300;
+/// Instances of a workflow that may be queued (documented for the paid plan). Not enforced.
+pub const QUEUED_MAX: usize = 2_000_000;
+/// Subrequests of an instance (documented for the paid plan). Not enforced.
+pub const SUBREQUESTS_MAX: u32 = 10_000;
+/// Longest timeout a step should have, milliseconds (documented advice: 30 minutes). Not enforced.
+pub const STEP_TIMEOUT_MS_ADVISED: u64 = 30 * 60 * 1000;

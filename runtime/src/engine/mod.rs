@@ -10,6 +10,7 @@
 mod command;
 pub mod duration;
 mod entry;
+pub mod events;
 mod instance;
 pub mod limits;
 mod retry;
@@ -24,11 +25,20 @@ pub use bytes::Bytes;
 pub use command::{Command, Context, Refusal};
 pub use entry::{Entry, Stamped};
 pub use instance::Instance;
-pub use retry::{Backoff, RetryOptions, StepConfig, StepOptions};
+pub use retry::{Backoff, Retry, RetryDelay, RetryOptions, RollbackOptions, StepConfig, StepOptions};
 pub use status::InstanceStatus;
-pub use step::{Answer, Outcome, ReceivedEvent, Step, StepKey, StepKind, StepNo, StepState};
+pub use step::{
+    Answer, Compensation, Outcome, ReceivedEvent, Step, StepKey, StepKind, StepNo, StepState, StoredStream, Undo,
+};
 
 use serde::{Deserialize, Serialize};
+
+/// How the compensations of an instance went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RollbackOutcome {
+    /// Why they did not come to their end. None: all of them succeeded.
+    pub error: Option<ErrorInfo>,
+}
 
 /// An error as instances and steps record it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -38,11 +48,14 @@ pub struct ErrorInfo {
     pub name: String,
     /// What went wrong, in the words of whoever raised it.
     pub message: String,
+    /// Where, readable by people, one frame a line.
+    #[serde(default)]
+    pub backtrace: Option<String>,
 }
 
 impl ErrorInfo {
     /// Returns an error of this name and message.
     pub fn new(name: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { name: name.into(), message: message.into() }
+        Self { name: name.into(), message: message.into(), backtrace: None }
     }
 }

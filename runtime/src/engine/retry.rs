@@ -26,6 +26,41 @@ pub struct StepOptions {
     pub timeout: Option<DurationSpec>,
     /// Show the output as `[REDACTED]`.
     pub sensitive_output: bool,
+    /// Present when the guest can compensate the step.
+    pub rollback: Option<RollbackOptions>,
+}
+
+/// Options of a compensation as the guest gives them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RollbackOptions {
+    /// None: the defaults.
+    pub retries: Option<RetryOptions>,
+    /// For each attempt. None: 10 minutes.
+    pub timeout: Option<DurationSpec>,
+}
+
+/// The delay before a retry as the guest gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RetryDelay {
+    /// Always this, scaled by the back-off.
+    Fixed(DurationSpec),
+    /// Said anew after each failed attempt: [`Retry::After`].
+    Dynamic,
+}
+
+/// Whether and when a failed attempt is followed by another, as far as the guest decides it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// As the options say.
+    ByPolicy,
+    /// As they say, with this delay, scaled by the back-off.
+    After(DurationSpec),
+    /// The guest's function for the delay failed with this text.
+    DelayFailed(String),
+    /// The guest's function for the delay took too long.
+    DelayTimedOut,
+    /// Not at all: a `NonRetryableError`.
+    Never,
 }
 
 /// Retries as the guest gives them.
@@ -34,7 +69,7 @@ pub struct RetryOptions {
     /// Retries after the first attempt.
     pub limit: u32,
     /// Before the first retry.
-    pub delay: DurationSpec,
+    pub delay: RetryDelay,
     /// None: exponential.
     pub backoff: Option<Backoff>,
 }
@@ -44,7 +79,7 @@ pub struct RetryOptions {
 pub struct StepConfig {
     /// Retries after the first attempt.
     pub retry_limit: u32,
-    /// Milliseconds before the first retry.
+    /// Milliseconds before the first retry. Of a dynamic delay: what counts when the guest did not live to say it.
     pub retry_delay_ms: u64,
     /// How the delay grows.
     pub backoff: Backoff,
@@ -53,6 +88,9 @@ pub struct StepConfig {
     /// Show the output as `[REDACTED]`.
     #[serde(default)]
     pub sensitive_output: bool,
+    /// The guest says the delay after each failed attempt.
+    #[serde(default)]
+    pub dynamic_delay: bool,
 }
 
 impl Default for StepConfig {
@@ -63,6 +101,7 @@ impl Default for StepConfig {
             backoff: Backoff::Exponential,
             timeout_ms: limits::STEP_TIMEOUT_MS_DEFAULT,
             sensitive_output: false,
+            dynamic_delay: false,
         }
     }
 }
@@ -73,25 +112,42 @@ impl StepConfig {
     /// # Errors
     /// The documented text when a value is not allowed: an unparsable duration, a timeout of 0, more than 10,000 retries.
     pub fn resolve(step: &str, options: &StepOptions) -> Result<Self, ErrorInfo> {
-        let invalid = || text::invalid_step_config(step);
-        let mut config = Self { sensitive_output: options.sensitive_output, ..Self::default() };
-        if let Some(retries) = &options.retries {
+        let config = Self::fill(options.retries.as_ref(), options.timeout.as_ref());
+        let config = config.map_err(|Invalid| text::invalid_step_config(step))?;
+        Ok(Self { sensitive_output: options.sensitive_output, ..config })
+    }
+
+    /// Fills in the defaults of a compensation's options.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`].
+    pub fn resolve_rollback(step: &str, options: &RollbackOptions) -> Result<Self, ErrorInfo> {
+        Self::fill(options.retries.as_ref(), options.timeout.as_ref())
+            .map_err(|Invalid| text::invalid_rollback_config(step))
+    }
+
+    fn fill(retries: Option<&RetryOptions>, timeout: Option<&DurationSpec>) -> Result<Self, Invalid> {
+        let mut config = Self::default();
+        if let Some(retries) = retries {
             if retries.limit > limits::RETRIES_MAX {
-                return Err(invalid());
+                return Err(Invalid);
             }
             config.retry_limit = retries.limit;
-            config.retry_delay_ms = retries.delay.to_ms().map_err(|_| invalid())?;
+            match &retries.delay {
+                RetryDelay::Fixed(delay) => config.retry_delay_ms = delay.to_ms().map_err(|_| Invalid)?,
+                RetryDelay::Dynamic => config.dynamic_delay = true,
+            }
             config.backoff = retries.backoff.unwrap_or(Backoff::Exponential);
         }
-        if let Some(timeout) = &options.timeout {
-            config.timeout_ms = timeout.to_ms().map_err(|_| invalid())?;
+        if let Some(timeout) = timeout {
+            config.timeout_ms = timeout.to_ms().map_err(|_| Invalid)?;
             // `"0 seconds"` is accepted and times out at once; a bare zero is not.
             let bare_zero = match timeout {
                 DurationSpec::Ms(ms) => *ms == 0,
                 DurationSpec::Text(text) => !text.contains(' ') && config.timeout_ms == 0,
             };
             if bare_zero {
-                return Err(invalid());
+                return Err(Invalid);
             }
         }
         Ok(config)
@@ -106,24 +162,34 @@ impl StepConfig {
     /// Milliseconds between the failure of attempt `attempt` (from 1) and the next. No jitter, no cap.
     #[must_use]
     pub fn delay_ms_after(&self, attempt: u32) -> u64 {
+        self.scaled(self.retry_delay_ms, attempt)
+    }
+
+    /// `delay_ms` as the back-off makes it after attempt `attempt`.
+    #[must_use]
+    pub fn scaled(&self, delay_ms: u64, attempt: u32) -> u64 {
         let factor = match self.backoff {
             Backoff::Constant => 1,
             Backoff::Linear => u64::from(attempt),
             Backoff::Exponential => 1_u64.checked_shl(attempt.saturating_sub(1)).unwrap_or(u64::MAX),
         };
-        self.retry_delay_ms.saturating_mul(factor)
+        delay_ms.saturating_mul(factor)
     }
 }
+
+/// Options that are not allowed; the text names the step.
+struct Invalid;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn retries(limit: u32, delay: &str) -> StepOptions {
-        let retries = RetryOptions { limit, delay: DurationSpec::Text(delay.into()), backoff: None };
+        let retries = RetryOptions { limit, delay: RetryDelay::Fixed(DurationSpec::Text(delay.into())), backoff: None };
         StepOptions { retries: Some(retries), ..StepOptions::default() }
     }
 
+    // rules: C2.5-22
     #[test]
     fn delays_grow_as_documented() {
         let config = |backoff| StepConfig { retry_delay_ms: 100, backoff, ..StepConfig::default() };
@@ -134,6 +200,7 @@ mod tests {
         assert_eq!(config(Backoff::Exponential).delay_ms_after(10_000), u64::MAX);
     }
 
+    // rules: C2.5-19
     #[test]
     fn defaults_are_the_documented_ones() {
         let config = StepConfig::resolve("s", &StepOptions::default()).unwrap();
@@ -141,6 +208,7 @@ mod tests {
         assert_eq!(config.backoff, Backoff::Exponential);
     }
 
+    // rules: C2.5-20, C2.5-24, C3-19
     #[test]
     fn limits_on_both_sides() {
         assert!(StepConfig::resolve("s", &retries(10_000, "1 second")).is_ok());

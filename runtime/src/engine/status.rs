@@ -21,13 +21,15 @@ pub enum InstanceStatus {
     Waiting,
     /// A pause was asked for; step bodies still run.
     WaitingForPause,
+    /// Its steps are being compensated, because it failed or is being terminated. Bindings say `running` (documented), REST says this.
+    RollingBack,
     /// Stored by a version this one does not know.
     Unknown,
 }
 
 impl InstanceStatus {
     /// Every status, for tables.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Queued,
         Self::Running,
         Self::Paused,
@@ -36,6 +38,7 @@ impl InstanceStatus {
         Self::Complete,
         Self::Waiting,
         Self::WaitingForPause,
+        Self::RollingBack,
         Self::Unknown,
     ];
 
@@ -51,6 +54,7 @@ impl InstanceStatus {
             Self::Complete => "complete",
             Self::Waiting => "waiting",
             Self::WaitingForPause => "waitingForPause",
+            Self::RollingBack => "rollingBack",
             Self::Unknown => "unknown",
         }
     }

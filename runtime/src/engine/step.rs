@@ -20,6 +20,9 @@ pub enum StepKind {
     /// `step.waitForEvent`
     #[serde(rename = "wait")]
     Wait,
+    /// The compensation of the `do` of the same name and count.
+    #[serde(rename = "rollback")]
+    Rollback,
 }
 
 /// What a replay finds a step by: kind, name, and how often the pair was asked for in the run, from 1. Never a duration.
@@ -58,8 +61,53 @@ pub struct Step {
     /// Whether no other call of the run was open when it was first asked for. A replay uses it to know where the
     /// code was sequential.
     pub alone: bool,
+    /// It was asked for by the body of another step, which cannot come to its end without it.
+    pub nested: bool,
+    /// How it is compensated, if it is.
+    pub undo: Option<Box<Undo>>,
     /// Where it stands.
     pub state: StepState,
+}
+
+/// The compensation of a step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Undo {
+    /// Options of the compensation.
+    pub config: Arc<StepConfig>,
+    /// Options of the step.
+    pub step_config: Arc<StepConfig>,
+    /// The step's last attempt.
+    pub attempt: u32,
+}
+
+/// A compensation that is to be run, and what its handler is told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Compensation {
+    /// The step to be undone.
+    pub step: StepKey,
+    /// Its last attempt.
+    pub step_attempt: u32,
+    /// Its options.
+    pub step_config: Arc<StepConfig>,
+    /// What it returned.
+    pub output: Option<Bytes>,
+    /// Why everything is undone.
+    pub cause: ErrorInfo,
+    /// Number of this attempt of the compensation.
+    pub attempt: u32,
+    /// Its options.
+    pub config: Arc<StepConfig>,
+}
+
+/// An output that is a stream: its bytes are kept beside the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredStream {
+    /// The attempt that wrote it.
+    pub attempt: u32,
+    /// Pieces it is kept in.
+    pub chunks: u32,
+    /// Bytes in all.
+    pub bytes: u64,
 }
 
 /// Where a step stands.
@@ -111,6 +159,8 @@ pub enum StepState {
 pub enum Outcome {
     /// A `do` returned this.
     Output(Bytes),
+    /// A `do` wrote this. The step's number finds it.
+    Stream(StepNo, StoredStream),
     /// A `do` used up its attempts, or a wait timed out.
     Failed(ErrorInfo),
     /// A sleep is over.
@@ -142,6 +192,10 @@ pub enum Answer {
         /// Options in force.
         config: Arc<StepConfig>,
     },
+    /// Run this compensation.
+    Compensate(Box<Compensation>),
+    /// `run` has failed, and its steps are to be compensated.
+    RollBack,
     /// It is over.
     Settled(Outcome),
     /// It was not done after all: ask again, and wait.
@@ -157,18 +211,6 @@ impl StepState {
             Self::Retrying { at, .. } => Some(*at),
             Self::Sleeping { wake_at } => Some(*wake_at),
             Self::Abandoned { .. } | Self::Done(_) => None,
-        }
-    }
-
-    /// What a guest that asks is told; nothing while it has to wait.
-    #[must_use]
-    pub fn answer(&self) -> Option<Answer> {
-        match self {
-            Self::Executing { attempt, config, .. } => {
-                Some(Answer::Execute { attempt: *attempt, config: Arc::clone(config) })
-            }
-            Self::Done(outcome) => Some(Answer::Settled(outcome.clone())),
-            Self::Retrying { .. } | Self::Abandoned { .. } | Self::Sleeping { .. } | Self::Waiting { .. } => None,
         }
     }
 

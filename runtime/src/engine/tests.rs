@@ -38,12 +38,23 @@ impl Drive {
 
     fn begin(&mut self, name: &str, retry_limit: u32) -> Vec<Entry> {
         let config = StepConfig { retry_limit, retry_delay_ms: 100, timeout_ms: 1000, ..StepConfig::default() };
-        self.give(Command::BeginStep { key: key(StepKind::Do, name), config: Arc::new(config), alone: true })
+        self.give(Command::BeginStep {
+            key: key(StepKind::Do, name),
+            config: Arc::new(config),
+            rollback: None,
+            nested: false,
+            alone: true,
+        })
     }
 
     fn fail(&mut self, name: &str, attempt: u32, retryable: bool) -> Vec<Entry> {
         let error = ErrorInfo::new("Error", "boom");
-        self.give(Command::Fail { key: key(StepKind::Do, name), attempt, error, retryable })
+        self.give(Command::Fail {
+            key: key(StepKind::Do, name),
+            attempt,
+            error,
+            retry: if retryable { Retry::ByPolicy } else { Retry::Never },
+        })
     }
 
     fn succeed(&mut self, name: &str, attempt: u32) -> Vec<Entry> {
@@ -64,11 +75,12 @@ impl Drive {
         let no = self.instance.find(&key(kind, name))?;
         match self.instance.answer(no)? {
             Answer::Settled(outcome) => Some(outcome),
-            Answer::Execute { .. } | Answer::Later => None,
+            Answer::Execute { .. } | Answer::Later | Answer::Compensate(_) | Answer::RollBack => None,
         }
     }
 }
 
+// rules: C2.5-21
 #[test]
 fn a_step_has_limit_plus_one_attempts() {
     let mut drive = Drive::new();
@@ -94,6 +106,7 @@ fn a_retry_begins_when_its_delay_is_over_and_not_before() {
     assert_eq!(drive.give(Command::Due { step: 0, attached: true }), [Entry::AttemptStarted { step: 0, attempt: 2 }]);
 }
 
+// rules: C2.5-34
 #[test]
 fn an_error_that_is_not_to_be_retried_is_final() {
     let mut drive = Drive::new();
@@ -102,6 +115,7 @@ fn an_error_that_is_not_to_be_retried_is_final() {
     assert_eq!(drive.outcome(StepKind::Do, "a"), Some(Outcome::Failed(ErrorInfo::new("Error", "boom"))));
 }
 
+// rules: C2.5-23
 #[test]
 fn a_success_after_the_timeout_is_a_timeout() {
     let mut drive = Drive::new();
@@ -135,6 +149,7 @@ fn a_result_that_comes_after_the_timeout_and_the_delay_begins_the_next_attempt()
     assert_eq!(drive.succeed("a", 1), [Entry::AttemptStarted { step: 0, attempt: 2 }]);
 }
 
+// rules: C3-4, B16
 #[test]
 fn output_is_limited_to_one_mebibyte_exactly() {
     for (bytes, fits) in [(limits::PAYLOAD_BYTES_MAX, true), (limits::PAYLOAD_BYTES_MAX + 1, false)] {
@@ -154,6 +169,7 @@ fn output_is_limited_to_one_mebibyte_exactly() {
     }
 }
 
+// rules: B23
 #[test]
 fn an_attempt_that_ended_with_the_process_counts() {
     let mut drive = Drive::new();
@@ -171,6 +187,7 @@ fn an_attempt_that_the_host_cut_does_not_count() {
     assert_eq!(drive.begin("a", 0), [Entry::AttemptStarted { step: 0, attempt: 1 }]);
 }
 
+// rules: C4.3-1, C4.3-2, C4.3-4
 #[test]
 fn events_are_matched_by_type_first_in_first_out_and_consumed_for_ever() {
     let mut drive = Drive::new();
@@ -191,6 +208,7 @@ fn events_are_matched_by_type_first_in_first_out_and_consumed_for_ever() {
     assert_eq!(drive.instance.buffered_events().count(), 1, "the event of the other type");
 }
 
+// rules: C4.3-2
 #[test]
 fn more_than_ten_buffered_events_keep_their_order() {
     let mut drive = Drive::new();
@@ -204,6 +222,7 @@ fn more_than_ten_buffered_events_keep_their_order() {
     }
 }
 
+// rules: C2.5-14, A72
 #[test]
 fn a_wait_that_timed_out_swallows_no_event() {
     let mut drive = Drive::new();
@@ -216,6 +235,7 @@ fn a_wait_that_timed_out_swallows_no_event() {
     assert!(matches!(drive.outcome(StepKind::Wait, "second"), Some(Outcome::Event(_))));
 }
 
+// rules: C4.1-4
 #[test]
 fn a_wait_that_was_dropped_swallows_no_event() {
     let mut drive = Drive::new();
@@ -228,6 +248,7 @@ fn a_wait_that_was_dropped_swallows_no_event() {
     assert!(matches!(drive.outcome(StepKind::Wait, "first"), Some(Outcome::Event(_))));
 }
 
+// rules: B3
 #[test]
 fn kinds_do_not_share_their_names() {
     let mut drive = Drive::new();
@@ -277,11 +298,22 @@ fn commands() -> impl Strategy<Value = (Command, u64)> {
             0 => Command::RunStarted,
             1 => {
                 let config = StepConfig { retry_limit: 1, retry_delay_ms: 3, timeout_ms: 7, ..StepConfig::default() };
-                Command::BeginStep { key: key(StepKind::Do, name), config: Arc::new(config), alone: attempt == 0 }
+                Command::BeginStep {
+                    key: key(StepKind::Do, name),
+                    config: Arc::new(config),
+                    rollback: None,
+                    nested: false,
+                    alone: attempt == 0,
+                }
             }
             2 => Command::Succeed { key: key(StepKind::Do, name), attempt, output },
-            3 => Command::Fail { key: key(StepKind::Do, name), attempt, error, retryable: step > 0 },
-            4 => Command::Expire { key: key(StepKind::Do, name), attempt },
+            3 => Command::Fail {
+                key: key(StepKind::Do, name),
+                attempt,
+                error,
+                retry: if step > 0 { Retry::ByPolicy } else { Retry::Never },
+            },
+            4 => Command::Expire { key: key(StepKind::Do, name), attempt, retry: Retry::ByPolicy },
             5 => Command::Abandon { key: key([StepKind::Do, StepKind::Sleep, StepKind::Wait][attempt as usize], name) },
             6 => Command::BeginSleep { key: key(StepKind::Sleep, name), wake_at: Timestamp(20), alone: true },
             7 => Command::BeginWait {
@@ -302,6 +334,7 @@ fn commands() -> impl Strategy<Value = (Command, u64)> {
 }
 
 proptest! {
+    // rules: A73
     #[test]
     fn the_state_is_the_fold_of_the_journal_and_facts_are_final(
         script in proptest::collection::vec(commands(), 0..60),

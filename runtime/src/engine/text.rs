@@ -21,6 +21,92 @@ pub const CREATE_INVALID_ID: &str = "Workflow instance has invalid id";
 pub const INVALID_ID: &str = "(instance.invalid_id) Instance ID is invalid";
 /// An event type that is not allowed (production text).
 pub const INVALID_EVENT_TYPE: &str = "workflow.invalid_event_type";
+/// Name of a failure of the guest's function for a retry delay.
+pub const DELAY: &str = "NonRetryableDelayError";
+/// See [`delay_error`]: over [`super::limits::DELAY_FUNCTION_MS_MAX`].
+pub const DELAY_TIMED_OUT: &str = "did not return within 5 seconds";
+/// See [`delay_error`]: not a duration.
+pub const DELAY_INVALID: &str =
+    r#"returned an invalid delay value (expected a number of ms or a duration string like "30 seconds")"#;
+/// Terminating an instance that has finished.
+pub const CANNOT_TERMINATE: &str = "(instance.cannot_terminate) Cannot terminate instance since its on a finite state";
+/// Deleting an instance that does not exist.
+pub const DELETE_NOT_FOUND: &str = "(instance.not_found) Instance does not exist";
+/// A step that is asked for while compensations run.
+pub const STEP_IN_ROLLBACK: &str = "Cannot execute steps during rollback phase";
+/// A `count` of a batch that is none.
+pub const BATCH_COUNT: &str = "(body) count must be a positive integer";
+/// A `count` of a batch over the limit.
+pub const BATCH_COUNT_TOO_LARGE: &str = "(body) batchCreate only supports 100 instances at a time";
+/// A batch of instances that is empty or over the limit.
+pub const BATCH_SIZE: &str = "(body) Batch size exceeds maximum allowed";
+/// An empty batch of ids to delete.
+pub const DELETE_BATCH_EMPTY: &str = "(body) batchDeleteInstances should have at least 1 instance";
+/// A batch of ids to delete over the limit.
+pub const DELETE_BATCH_TOO_LARGE: &str = "(body) batchDeleteInstances only supports 100 instances at a time";
+/// A retention that is not a duration.
+pub const INVALID_RETENTION: &str = "(body) Duration must be a number or a string in format '{{number}} {{unit}}' where unit is second(s), minute(s), etc.";
+/// Entry of a batch: the id exists.
+pub const BATCH_ALREADY_EXISTS: (u32, &str) = (10405, "workflows.api.error.instance.already_exists");
+/// Entry of a batch: the id was there before in the batch.
+pub const BATCH_DUPLICATE: (u32, &str) = (10415, "workflows.api.error.instance.duplicate_in_batch");
+/// Entry of a batch: there is no such instance.
+pub const BATCH_NOT_FOUND: (u32, &str) = (10400, "workflows.api.error.instance.not_found");
+/// More bytes than an instance may keep.
+pub const STORAGE_LIMIT: &str = "The instance has exceeded the 1GiB storage limit";
+
+/// A retention over the limit.
+#[must_use]
+pub fn retention_too_long(ms: u64) -> String {
+    format!("(body) An instance is kept for at most 30 days, {ms} ms are more")
+}
+
+/// Why compensations run when an instance is terminated.
+#[must_use]
+pub fn terminated() -> ErrorInfo {
+    ErrorInfo::new("Terminated", "Instance terminated during rollback")
+}
+
+/// Restarting from a step that never began.
+#[must_use]
+pub fn cannot_restart(step: &str) -> String {
+    format!(r#"(instance.cannot_restart) Step "{step}" not found in execution history"#)
+}
+
+/// A compensation's options that are not allowed.
+#[must_use]
+pub fn invalid_rollback_config(name: &str) -> ErrorInfo {
+    ErrorInfo::new(
+        FATAL,
+        format!(
+            r#"Rollback config for "{name}" is in a invalid format. See https://developers.cloudflare.com/workflows/build/sleeping-and-retrying/"#
+        ),
+    )
+}
+
+/// The guest's function for a retry delay did not say one.
+#[must_use]
+pub fn delay_error(step: &str, why: &str) -> ErrorInfo {
+    ErrorInfo::new(DELAY, format!(r#"The delay function for step "{step}" {why}"#))
+}
+
+/// A piece of a stream over the limit.
+#[must_use]
+pub fn piece_too_large(step: &str, bytes: usize) -> ErrorInfo {
+    let text = format!(
+        "Step {step} wrote a chunk of {bytes} bytes to its stream output. A chunk has at most 16777216 bytes (16 MiB)."
+    );
+    ErrorInfo::new("OversizedStreamChunkError", text)
+}
+
+/// A stored stream that does not add up.
+#[must_use]
+pub fn stream_corrupt(step: &str) -> ErrorInfo {
+    ErrorInfo::new(INTERNAL, format!("Stored output for {step} is corrupt or incomplete."))
+}
+
+/// Options of a subscription that are not allowed.
+pub const INVALID_SUBSCRIPTION: &str = "Invalid Workflow subscription options";
 /// An empty batch.
 pub const BATCH_EMPTY: &str = "batchCreate should have at least 1 instance";
 /// A batch over the limit.

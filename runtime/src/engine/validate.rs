@@ -17,7 +17,7 @@ pub fn new_instance_id(id: &str) -> bool {
 /// Whether an instance can have this id at all: also the ids of instances that a schedule made (`*/5 * * * *-1786599900000`).
 #[must_use]
 pub fn addressable_instance_id(id: &str) -> bool {
-    (1..=271).contains(&id.len())
+    (1..=limits::SCHEDULED_ID_CHARS_MAX).contains(&id.len())
         && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'*' | b',' | b' ' | b'/' | b'#' | b'_' | b'-'))
 }
 
@@ -48,6 +48,7 @@ fn reserved(id: &str) -> bool {
 mod tests {
     use super::*;
 
+    // rules: C2.1-25, C2.1-26, C3-14, C3-15, C3-16, A107, A108
     #[test]
     fn workflow_names_and_ids() {
         let bad = ["", " ", "a b", "\nabc", "#1231231!!!!", "-badName", "a.b", "é"];
@@ -60,6 +61,7 @@ mod tests {
         }
     }
 
+    // rules: C2.1-27
     #[test]
     fn reserved_ids_are_refused() {
         assert!(!["batch", "terminate", "terminateAll"].iter().any(|id| new_instance_id(id)));
@@ -67,6 +69,7 @@ mod tests {
         assert!(new_instance_id(&format!("cf_{}", "0A".repeat(32))));
     }
 
+    // rules: C2.1-29, A109
     #[test]
     fn ids_of_scheduled_instances_are_addressable() {
         for id in ["*/30 * * * *-1786001400000", "0 0 * * MON#2-1", "0 0 1,15 * *-1", "NAME_123-/cron"] {
@@ -79,6 +82,7 @@ mod tests {
         assert!(!addressable_instance_id(&"x".repeat(272)));
     }
 
+    // rules: C2.5-1, C3-17, A110
     #[test]
     fn step_names() {
         assert!(step_name("") && step_name("charge the card") && step_name(&"é".repeat(256)) && step_name("\u{7f}"));

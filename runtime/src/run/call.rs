@@ -43,6 +43,8 @@ pub(super) struct Open {
     pub(super) run: Arc<Run>,
     pub(super) key: StepKey,
     pub(super) alone: bool,
+    /// The body of another step asked for it.
+    pub(super) nested: bool,
     pub(super) ask: Option<Ask>,
     pub(super) receiver: Option<(Ticket, oneshot::Receiver<Option<Outcome>>)>,
     /// The dispatcher knows of it.
@@ -54,7 +56,12 @@ pub(super) struct Open {
 impl Open {
     /// What is recorded of it, once it may be handed out; otherwise whether the record knows the step at all.
     pub(super) async fn recorded(&mut self) -> (Option<Outcome>, bool) {
+        if !self.nested {
+            let run = Arc::clone(&self.run);
+            run.pass().await;
+        }
         let found = match self.ask.take() {
+            Some(Ask::Never) => std::future::pending().await,
             Some(Ask::Now(outcome)) => (Some(outcome), true),
             Some(Ask::Live { known }) => (None, known),
             Some(Ask::Held(_)) => (self.released().await, true),

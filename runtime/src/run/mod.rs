@@ -6,35 +6,39 @@
 //!
 //! Never does: run guest code, decide anything about the instance.
 
+mod ask;
 mod attempt;
 mod call;
+mod compensate;
 mod drive;
+mod hold;
 mod replay;
+mod stream;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
 pub use attempt::{Attempt, Begun, Verdict};
 pub use call::Busy;
-use call::{Kind, Open, Pending};
+use call::{Kind, Open};
+pub use compensate::Compensating;
+use compensate::Phase;
 pub use drive::{Driven, drive};
+use hold::Hold;
 use replay::{Ask, Release, Replay, Ticket};
+pub use stream::StreamReader;
 
-use crate::clock::{Clock, Stopwatch, Timestamp};
+use crate::clock::{Clock, Timestamp};
 use crate::dispatcher::WorkflowDefinition;
 use crate::dispatcher::message::{InstanceKey, Message, RunId, RunMessage};
 use crate::engine::duration::DurationSpec;
 use crate::engine::{
-    Answer, Bytes, Command, ErrorInfo, Instance, Outcome, ReceivedEvent, StepConfig, StepKey, StepKind, StepOptions,
-    limits, text, validate,
+    Answer, Bytes, Command, ErrorInfo, Instance, InstanceStatus, Outcome, ReceivedEvent, StepConfig, StepKey, StepKind,
+    StepOptions, limits, text, validate,
 };
-
-/// How long to look for the answer of a commit, real time: twice what one takes when it is not synced.
-const SPIN: Duration = Duration::from_micros(80);
 
 /// The input of `run`, the same in every run of an instance.
 #[derive(Clone, Debug)]
@@ -79,9 +83,13 @@ pub struct Run {
     engine: mpsc::UnboundedSender<Message>,
     /// Calls of all runs whose answer is a commit away.
     committing: Arc<AtomicUsize>,
-    /// The guest is to be dropped, or has ended: what it drops now is no decision of its own.
+    /// What the guest drops now is no decision of its own: it is to be dropped, or `run` has ended.
     closed: AtomicBool,
+    /// The guest is to be dropped.
+    stopping: AtomicBool,
     stop: Notify,
+    /// Every step that is to be compensated has been asked for.
+    rollback_ready: Notify,
     inner: Mutex<Inner>,
 }
 
@@ -108,7 +116,10 @@ struct Inner {
     idle_sent: Option<(u64, usize)>,
     /// The dispatcher knows that the guest waits for more than a commit, so that others may have their turn.
     yielded: bool,
-    settled: bool,
+    hold: Hold,
+    phase: Phase,
+    /// The outcome is handed in, and no compensation is left to run.
+    over: bool,
 }
 
 impl Inner {
@@ -130,6 +141,7 @@ impl Run {
         instance: &mut Instance,
         (clock, engine, committing): (Arc<dyn Clock>, mpsc::UnboundedSender<Message>, Arc<AtomicUsize>),
     ) -> Arc<Self> {
+        let rolls_back = instance.status() == InstanceStatus::RollingBack;
         let inner = Inner {
             replay: Replay::take(instance),
             counts: HashMap::new(),
@@ -145,7 +157,9 @@ impl Run {
             do_steps: 0,
             idle_sent: None,
             yielded: false,
-            settled: false,
+            hold: Hold::default(),
+            phase: if rolls_back { Phase::Collecting } else { Phase::Running },
+            over: false,
         };
         Arc::new(Self {
             id,
@@ -157,7 +171,9 @@ impl Run {
             engine,
             committing,
             closed: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
             stop: Notify::new(),
+            rollback_ready: Notify::new(),
             inner: Mutex::new(inner),
         })
     }
@@ -205,6 +221,9 @@ impl Run {
         let limit = self.definition.step_limit;
         let over = {
             let mut inner = self.lock();
+            if inner.phase == Phase::Compensating {
+                return Begun::Failed(ErrorInfo::new(text::FATAL, text::STEP_IN_ROLLBACK));
+            }
             inner.do_steps += 1;
             inner.do_steps > limit
         };
@@ -218,33 +237,35 @@ impl Run {
             Ok(config) => Arc::new(config),
             Err(error) => return Begun::Failed(error),
         };
+        let rollback = options.rollback.as_ref().map(|options| StepConfig::resolve_rollback(name, options));
+        let rollback = match rollback.transpose() {
+            Ok(rollback) => rollback.map(Arc::new),
+            Err(error) => return Begun::Failed(error),
+        };
         let mut open = self.ask_for(StepKind::Do, name);
         let (recorded, known) = open.recorded().await;
+        let (key, alone, nested) = (open.key.clone(), open.alone, open.nested);
+        let command = Command::BeginStep { key, config: Arc::clone(&config), rollback, nested, alone };
         let answer = match recorded {
             Some(outcome) => Answer::Settled(outcome),
-            None if known => {
-                let command = Command::BeginStep { key: open.key.clone(), config, alone: open.alone };
-                self.ask(command, Kind::Parked).await
-            }
-            None => {
-                let command =
-                    Command::BeginStep { key: open.key.clone(), config: Arc::clone(&config), alone: open.alone };
-                self.lock().told.push(command);
-                Answer::Execute { attempt: 1, config }
-            }
+            None if known => self.ask(command, Kind::Parked).await,
+            None => return Begun::Execute(Attempt::begin(open, config, command).await),
         };
         match answer {
-            Answer::Execute { attempt, config } => Begun::Execute(Attempt::new(open, attempt, config)),
-            // Said to a success only.
-            Answer::Later => std::future::pending().await,
+            Answer::Execute { attempt, config } => Begun::Execute(Attempt::of_step(open, attempt, config)),
             Answer::Settled(outcome) => {
                 open.over = true;
                 match outcome {
                     Outcome::Output(bytes) => Begun::Recorded(bytes),
+                    Outcome::Stream(step, stream) => {
+                        Begun::RecordedStream(StreamReader::new(self, &open.key, step, stream))
+                    }
                     Outcome::Failed(error) => Begun::Failed(error),
                     _ => Begun::Failed(mixed_up(&open.key)),
                 }
             }
+            // Said to a success only, and to compensations.
+            Answer::Later | Answer::Compensate(_) | Answer::RollBack => std::future::pending().await,
         }
     }
 
@@ -253,6 +274,7 @@ impl Run {
     /// # Errors
     /// When the duration is not one, or over 365 days.
     pub async fn sleep(self: &Arc<Self>, name: &str, duration: DurationSpec) -> Result<(), ErrorInfo> {
+        self.check(name)?;
         let ms = duration.to_ms().map_err(|error| text::invalid_duration(name, &error.to_string()))?;
         check_sleep(name, ms)?;
         let mut open = self.ask_for(StepKind::Sleep, name);
@@ -271,6 +293,7 @@ impl Run {
     /// # Errors
     /// When `when` is in the past and the step is new, or more than 365 days away.
     pub async fn sleep_until(self: &Arc<Self>, name: &str, when: Timestamp) -> Result<(), ErrorInfo> {
+        self.check(name)?;
         let mut open = self.ask_for(StepKind::Sleep, name);
         let (recorded, known) = open.recorded().await;
         if recorded.is_none() {
@@ -301,6 +324,7 @@ impl Run {
         event_type: &str,
         timeout: Option<DurationSpec>,
     ) -> Result<ReceivedEvent, ErrorInfo> {
+        self.check(name)?;
         if !validate::event_type(event_type) {
             return Err(ErrorInfo::new(text::ERROR, text::INVALID_EVENT_TYPE));
         }
@@ -321,7 +345,7 @@ impl Run {
                 let command = Command::BeginWait { key: open.key.clone(), event_type, timeout_ms, alone: open.alone };
                 match self.ask(command, Kind::Parked).await {
                     Answer::Settled(outcome) => outcome,
-                    Answer::Execute { .. } | Answer::Later => Outcome::Stored,
+                    _ => Outcome::Stored,
                 }
             }
         };
@@ -333,12 +357,26 @@ impl Run {
         }
     }
 
-    /// Hands in how `run` ended. Returns when it is durable.
-    pub async fn settle(self: &Arc<Self>, outcome: Result<Bytes, ErrorInfo>) {
-        self.lock().settled = true;
+    /// Hands in how `run` ended. Returns when it is durable; true: compensations are to be run, see [`Self::next_rollback`].
+    pub async fn settle(self: &Arc<Self>, outcome: Result<Bytes, ErrorInfo>) -> bool {
         // Steps the guest still holds are dropped with it, not by its decision.
         self.closed.store(true, Ordering::Release);
-        self.ask(Command::Settle { outcome }, Kind::Commit).await;
+        self.pass().await;
+        let phase = {
+            let mut inner = self.lock();
+            std::mem::replace(&mut inner.phase, Phase::Compensating)
+        };
+        if phase != Phase::Running {
+            // It rolls back already.
+            return true;
+        }
+        match self.ask(Command::Settle { outcome }, Kind::Commit).await {
+            Answer::RollBack => true,
+            _ => {
+                self.lock().over = true;
+                false
+            }
+        }
     }
 
     // ---- what the runner tells ------------------------------------------------------------------------------------
@@ -346,9 +384,16 @@ impl Run {
     /// Called after every poll of the guest that returned pending; `woken` tells whether its waker was called meanwhile.
     pub fn after_poll(&self, woken: bool) {
         let mut inner = self.lock();
+        self.tell_held(&mut inner);
         if !woken {
             let outside = inner.outside > 0 || !inner.bodies.is_empty();
             let releases = inner.replay.quiescent(outside);
+            // Every handler is there, or the code does not come to the rest any more.
+            let collected = inner.replay.is_collected() || (releases.is_empty() && inner.open > 0);
+            if inner.phase == Phase::Collecting && !outside && collected {
+                self.rollback_ready.notify_one();
+                return;
+            }
             if !releases.is_empty() {
                 for release in releases {
                     let (ticket, outcome) = match release {
@@ -395,7 +440,7 @@ impl Run {
     pub async fn stopped(&self) {
         loop {
             let stopped = self.stop.notified();
-            if self.closed.load(Ordering::Acquire) && !self.lock().settled {
+            if self.stopping.load(Ordering::Acquire) {
                 return;
             }
             stopped.await;
@@ -406,14 +451,14 @@ impl Run {
     pub fn ended(&self, how: RunEnd) {
         self.closed.store(true, Ordering::Release);
         let mut inner = self.lock();
-        let settled = inner.settled;
+        let over = inner.over;
         self.flush(&mut inner);
-        let replaying = inner.replay.is_replaying();
+        let replaying = inner.replay.is_replaying() && inner.phase != Phase::Compensating;
         let culprit = inner.current();
         drop(inner);
         let error = match how {
             RunEnd::Trapped { error } => error,
-            RunEnd::Returned if settled => return,
+            RunEnd::Returned if over => return,
             RunEnd::Returned => {
                 ErrorInfo::new(text::INTERNAL, "The workflow's code ended without handing in an outcome")
             }
@@ -453,6 +498,7 @@ impl Run {
     /// Makes [`Run::stopped`] resolve. What the guest drops from now on means nothing.
     pub(crate) fn stop(&self) {
         self.closed.store(true, Ordering::Release);
+        self.stopping.store(true, Ordering::Release);
         self.stop.notify_waiters();
         // For a runner that has not begun to wait.
         self.stop.notify_one();
@@ -471,6 +517,7 @@ impl Run {
         *count += 1;
         let key = StepKey::new(kind, name, *count);
         let alone = inner.open == 0;
+        let nested = !inner.entered.is_empty();
         inner.open += 1;
         let ask = inner.replay.ask(&key);
         let (ask, receiver) = match ask {
@@ -482,52 +529,7 @@ impl Run {
             _ => (ask, None),
         };
         drop(inner);
-        Open { run: Arc::clone(self), key, alone, ask: Some(ask), receiver, begun: false, over: false }
-    }
-
-    /// Sends a command and awaits its answer. Never returns when the run is over: the guest is dropped then.
-    async fn ask(self: &Arc<Self>, command: Command, kind: Kind) -> Answer {
-        let (reply, answer) = oneshot::channel();
-        let _pending = {
-            let mut inner = self.lock();
-            let told = std::mem::take(&mut inner.told);
-            let message = RunMessage { run: self.id, key: self.key, told, ask: Some((command, reply)) };
-            let _ = self.engine.send(Message::Run(message));
-            match kind {
-                Kind::Commit => {
-                    inner.committing += 1;
-                    self.committing.fetch_add(1, Ordering::Relaxed);
-                }
-                Kind::Parked => inner.parked += 1,
-            }
-            drop(inner);
-            Pending { run: Arc::clone(self), kind }
-        };
-        let mut answer = answer;
-        if let Some(answer) = self.at_once(kind, &mut answer) {
-            return answer;
-        }
-        match answer.await {
-            Ok(answer) => answer,
-            Err(_) => std::future::pending().await,
-        }
-    }
-
-    /// The answer of a commit that nobody shares is looked for instead of slept for: putting this thread to sleep and waking
-    /// it takes longer than the commit. When others wait as well the thread has better things to do.
-    fn at_once(&self, kind: Kind, answer: &mut oneshot::Receiver<Answer>) -> Option<Answer> {
-        if !matches!(kind, Kind::Commit) {
-            return None;
-        }
-        let since = Stopwatch::start();
-        while self.committing.load(Ordering::Relaxed) == 1 && since.elapsed() < SPIN {
-            match answer.try_recv() {
-                Ok(answer) => return Some(answer),
-                Err(oneshot::error::TryRecvError::Empty) => std::hint::spin_loop(),
-                Err(oneshot::error::TryRecvError::Closed) => return None,
-            }
-        }
-        None
+        Open { run: Arc::clone(self), key, alone, nested, ask: Some(ask), receiver, begun: false, over: false }
     }
 
     fn flush(&self, inner: &mut Inner) {
@@ -535,6 +537,14 @@ impl Run {
             let told = std::mem::take(&mut inner.told);
             let _ = self.engine.send(Message::Run(RunMessage { run: self.id, key: self.key, told, ask: None }));
         }
+    }
+
+    /// What is refused of a sleep or a wait before it is asked for.
+    fn check(&self, name: &str) -> Result<(), ErrorInfo> {
+        if self.lock().phase == Phase::Compensating {
+            return Err(ErrorInfo::new(text::FATAL, text::STEP_IN_ROLLBACK));
+        }
+        if validate::step_name(name) { Ok(()) } else { Err(text::invalid_step_name(name)) }
     }
 
     fn is_closed(&self) -> bool {

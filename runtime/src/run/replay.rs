@@ -12,9 +12,9 @@
 //!
 //! Pure: knows no channel and no task. Tickets stand for the calls that wait.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
-use crate::engine::{Instance, Outcome, StepKey, StepState};
+use crate::engine::{Instance, InstanceStatus, Outcome, StepKey, StepKind, StepState};
 
 /// A call that was told to wait.
 pub(super) type Ticket = u64;
@@ -38,6 +38,8 @@ pub(super) enum Ask {
         /// What to wait for.
         ticket: Ticket,
     },
+    /// Not answered in this run, which is there for its handlers only.
+    Never,
 }
 
 /// A call that may go on.
@@ -74,22 +76,31 @@ pub(super) struct Replay {
     next_ticket: Ticket,
     /// The guest does not ask for the rest.
     given_up: bool,
+    /// Of a run that is there for its handlers: steps with one that have not been asked for. Beyond the last of them the guest does
+    /// not go, so that what ended `run` does not end the run that is to compensate it.
+    handlers: Option<HashSet<StepKey>>,
 }
 
 impl Replay {
     /// Takes the recorded outcomes out of `instance`, which must be whole.
     pub(super) fn take(instance: &mut Instance) -> Self {
-        let steps = instance.steps();
+        let rolls_back = instance.status() == InstanceStatus::RollingBack;
+        let handlers = rolls_back.then(|| instance.to_compensate().cloned().collect());
+        // Compensations come after all steps, and nobody asks for them by name.
+        let first = instance.steps().iter().position(|step| step.key.kind == StepKind::Rollback);
+        let steps = &instance.steps()[..first.unwrap_or(instance.steps().len())];
+        let order: VecDeque<_> = instance
+            .done_order()
+            .iter()
+            .filter_map(|no| steps.get(*no as usize))
+            .map(|step| step.key.clone())
+            .collect();
         let mut replay = Self {
+            left: order.len(),
+            handlers,
             steps: HashMap::with_capacity(steps.len()),
-            order: instance
-                .done_order()
-                .iter()
-                .filter_map(|no| steps.get(*no as usize))
-                .map(|s| s.key.clone())
-                .collect(),
+            order,
             unasked: steps.len(),
-            left: instance.done_order().len(),
             ..Self::default()
         };
         for (index, step) in steps.iter().enumerate() {
@@ -107,14 +118,27 @@ impl Replay {
             };
             replay.steps.insert(step.key.clone(), recorded);
         }
-        for no in instance.done_order().to_vec() {
-            instance.release(no);
+        if !rolls_back {
+            for no in instance.done_order().to_vec() {
+                instance.release(no);
+            }
         }
         replay
     }
 
+    /// Whether every step whose handler is wanted has been asked for.
+    pub(super) fn is_collected(&self) -> bool {
+        self.handlers.as_ref().is_some_and(HashSet::is_empty)
+    }
+
     /// The guest asks for the step `key`.
     pub(super) fn ask(&mut self, key: &StepKey) -> Ask {
+        if let Some(handlers) = &mut self.handlers {
+            handlers.remove(key);
+            if handlers.is_empty() || self.steps.get(key).is_none_or(|recorded| !recorded.done || recorded.asked) {
+                return Ask::Never;
+            }
+        }
         let mut known = false;
         if let Some(recorded) = self.steps.get_mut(key)
             && !recorded.asked
@@ -145,6 +169,9 @@ impl Replay {
     /// The guest can do nothing more by itself: who may go on? `outside`: it waits for something of the outside world,
     /// so it may still ask for more of the record.
     pub(super) fn quiescent(&mut self, outside: bool) -> Vec<Release> {
+        if self.is_collected() {
+            return Vec::new();
+        }
         // Handed out, or dropped by the guest: not waited for any more.
         while let Some(key) = self.order.front()
             && self.steps.get(key).is_none_or(|recorded| recorded.outcome.is_none())
@@ -209,7 +236,13 @@ mod tests {
     }
 
     fn start(name: &str, alone: bool) -> Entry {
-        Entry::StepStarted { key: key(name), alone, config: Arc::new(StepConfig::default()) }
+        Entry::StepStarted {
+            key: key(name),
+            alone,
+            config: Arc::new(StepConfig::default()),
+            rollback: None,
+            nested: false,
+        }
     }
 
     fn done(step: u32) -> Entry {

@@ -1,11 +1,12 @@
-//! Storage for tests: vectors, and a commit that can be made to fail.
+//! Storage for tests: maps, and a commit that can be made to fail.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{NewInstance, Storage, StorageError, Summary, Unfinished, Write};
+use super::{AttemptKey, Expired, NewInstance, Storage, StorageError, Summary, Unfinished, Write};
+use crate::clock::Timestamp;
 use crate::dispatcher::message::InstanceKey;
-use crate::engine::Stamped;
+use crate::engine::{Bytes, Stamped};
 
 /// What is kept. Shared, so that it outlives a dispatcher that a test kills.
 #[derive(Clone, Default)]
@@ -13,8 +14,11 @@ pub struct MemoryStorage(Arc<Mutex<Kept>>);
 
 #[derive(Default)]
 struct Kept {
-    instances: Vec<(NewInstance, Summary)>,
+    instances: BTreeMap<InstanceKey, (NewInstance, Summary)>,
+    /// By workflow and id.
+    keys: HashMap<(String, String), InstanceKey>,
     journals: HashMap<InstanceKey, Vec<Stamped>>,
+    chunks: BTreeMap<(InstanceKey, AttemptKey, u32), Bytes>,
     commits: u64,
     dead_after: Option<u64>,
     refused: bool,
@@ -46,18 +50,84 @@ impl MemoryStorage {
         self.with(|kept| kept.commits)
     }
 
-    /// The entries of the instance with this id.
+    /// Pieces of streams that are kept.
+    #[must_use]
+    pub fn chunks(&self) -> usize {
+        self.with(|kept| kept.chunks.len())
+    }
+
+    /// The entries of the instance with this id, since it was wiped last.
     #[must_use]
     pub fn entries(&self, id: &str) -> Vec<Stamped> {
         self.with(|kept| {
-            let key = kept.instances.iter().find(|(instance, _)| instance.id == id).map(|(instance, _)| instance.key);
-            key.and_then(|key| kept.journals.get(&key).cloned()).unwrap_or_default()
+            let key = kept.instances.iter().find(|(_, (instance, _))| instance.id == id).map(|(key, _)| key);
+            key.and_then(|key| kept.journals.get(key).cloned()).unwrap_or_default()
         })
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Kept) -> T) -> T {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+impl Kept {
+    /// Whether every new instance finds its key and its id free, as the indexes of SQLite ask. Asked before anything is changed.
+    fn accepts(&self, writes: &[Write]) -> bool {
+        let mut deleted = HashSet::new();
+        let mut created: HashMap<InstanceKey, &NewInstance> = HashMap::new();
+        writes.iter().all(|write| match write {
+            Write::Create(new, _) => {
+                let stands = |key: &InstanceKey| self.instances.contains_key(key) && !deleted.contains(key);
+                let taken = stands(&new.key) || self.keys.get(&name(new)).is_some_and(stands);
+                let same = |other: &NewInstance| (&other.workflow, &other.id) == (&new.workflow, &new.id);
+                let twice = created.values().any(|other| other.key == new.key || same(other));
+                created.insert(new.key, new);
+                !taken && !twice
+            }
+            Write::Delete(key) => {
+                deleted.insert(*key);
+                created.remove(key);
+                true
+            }
+            _ => true,
+        })
+    }
+
+    fn apply(&mut self, write: &Write) {
+        match write {
+            Write::Create(instance, summary) => {
+                self.keys.insert(name(instance), instance.key);
+                self.instances.insert(instance.key, (instance.clone(), summary.clone()));
+            }
+            Write::Append(key, entries) => self.journals.entry(*key).or_default().extend(entries.iter().cloned()),
+            Write::Update(key, summary) => {
+                if let Some((_, kept)) = self.instances.get_mut(key) {
+                    *kept = summary.clone();
+                }
+            }
+            Write::Wipe(key) => self.wipe(*key),
+            Write::Delete(key) => {
+                self.wipe(*key);
+                if let Some((instance, _)) = self.instances.remove(key) {
+                    self.keys.remove(&name(&instance));
+                }
+            }
+            Write::Chunk { key, attempt, index, bytes } => {
+                self.chunks.insert((*key, *attempt, *index), bytes.clone());
+            }
+            Write::DropChunks(key, attempt) => self.chunks.retain(|(k, a, _), _| (k, a) != (key, attempt)),
+            Write::DropChunksFrom(key, step) => self.chunks.retain(|(k, a, _), _| k != key || a.step < *step),
+        }
+    }
+
+    fn wipe(&mut self, key: InstanceKey) {
+        self.journals.remove(&key);
+        self.chunks.retain(|(k, ..), _| *k != key);
+    }
+}
+
+fn name(instance: &NewInstance) -> (String, String) {
+    (instance.workflow.clone(), instance.id.clone())
 }
 
 impl Storage for MemoryStorage {
@@ -67,31 +137,21 @@ impl Storage for MemoryStorage {
                 kept.refused = true;
                 return Err(StorageError::Injected("the test ended the process here"));
             }
-            kept.commits += 1;
-            for write in writes {
-                match write {
-                    Write::Create(instance, summary) => kept.instances.push((instance.clone(), summary.clone())),
-                    Write::Append(key, entries) => kept.journals.entry(*key).or_default().extend(entries.clone()),
-                    Write::Update(key, summary) => {
-                        for (instance, kept) in &mut kept.instances {
-                            if instance.key == *key {
-                                *kept = summary.clone();
-                            }
-                        }
-                    }
-                }
+            if !kept.accepts(writes) {
+                return Err(StorageError::Injected("a new instance has the key or the id of another"));
             }
+            kept.commits += 1;
+            writes.iter().for_each(|write| kept.apply(write));
             Ok(())
         })
     }
 
     fn find(&mut self, workflow: &str, id: &str) -> Result<Option<InstanceKey>, StorageError> {
-        let is_it = |instance: &NewInstance| instance.workflow == workflow && instance.id == id;
-        Ok(self.with(|kept| kept.instances.iter().find(|(instance, _)| is_it(instance)).map(|(i, _)| i.key)))
+        Ok(self.with(|kept| kept.keys.get(&(workflow.to_owned(), id.to_owned())).copied()))
     }
 
     fn load(&mut self, key: InstanceKey) -> Result<Option<(NewInstance, Summary)>, StorageError> {
-        Ok(self.with(|kept| kept.instances.iter().find(|(instance, _)| instance.key == key).cloned()))
+        Ok(self.with(|kept| kept.instances.get(&key).cloned()))
     }
 
     fn journal(&mut self, key: InstanceKey, each: &mut dyn FnMut(Stamped)) -> Result<(), StorageError> {
@@ -102,7 +162,7 @@ impl Storage for MemoryStorage {
 
     fn unfinished(&mut self) -> Result<Vec<Unfinished>, StorageError> {
         Ok(self.with(|kept| {
-            let unfinished = kept.instances.iter().filter(|(_, summary)| !summary.status.is_final());
+            let unfinished = kept.instances.values().filter(|(_, summary)| !summary.status.is_final());
             let row = |(instance, summary): &(NewInstance, Summary)| Unfinished {
                 key: instance.key,
                 workflow: instance.workflow.clone(),
@@ -114,6 +174,24 @@ impl Storage for MemoryStorage {
     }
 
     fn last_key(&mut self) -> Result<InstanceKey, StorageError> {
-        Ok(self.with(|kept| kept.instances.iter().map(|(instance, _)| instance.key).max().unwrap_or(0)))
+        Ok(self.with(|kept| kept.instances.last_key_value().map_or(0, |(key, _)| *key)))
+    }
+
+    fn chunk(&mut self, key: InstanceKey, attempt: AttemptKey, index: u32) -> Result<Option<Bytes>, StorageError> {
+        Ok(self.with(|kept| kept.chunks.get(&(key, attempt, index)).cloned()))
+    }
+
+    fn expired(&mut self, now: Timestamp, limit: usize) -> Result<Vec<Expired>, StorageError> {
+        Ok(self.with(|kept| {
+            let at = |summary: &Summary| summary.expires.filter(|at| *at <= now);
+            let mut due: Vec<_> = kept.instances.values().filter_map(|(i, s)| Some((at(s)?, i))).collect();
+            due.sort_by_key(|(at, instance)| (*at, instance.key));
+            let row = |i: &NewInstance| Expired { key: i.key, workflow: i.workflow.clone(), id: i.id.clone() };
+            due.into_iter().take(limit).map(|(_, instance)| row(instance)).collect()
+        }))
+    }
+
+    fn next_expiry(&mut self) -> Result<Option<Timestamp>, StorageError> {
+        Ok(self.with(|kept| kept.instances.values().filter_map(|(_, summary)| summary.expires).min()))
     }
 }

@@ -15,7 +15,7 @@ pub use sqlite::{Reader, SqliteStorage};
 
 use crate::clock::Timestamp;
 use crate::dispatcher::message::InstanceKey;
-use crate::engine::{Bytes, ErrorInfo, InstanceStatus, Stamped};
+use crate::engine::{Bytes, ErrorInfo, InstanceStatus, RollbackOutcome, Stamped, StepNo};
 use crate::run::Schedule;
 
 /// When a commit counts as durable.
@@ -94,9 +94,13 @@ pub struct Summary {
     pub output: Option<Bytes>,
     /// Why it failed.
     pub error: Option<ErrorInfo>,
+    /// How its compensations went.
+    pub rollback: Option<RollbackOutcome>,
+    /// When it is to be removed.
+    pub expires: Option<Timestamp>,
 }
 
-/// One change of a group.
+/// One change of a group. They are applied in their order.
 #[derive(Debug)]
 pub enum Write {
     /// A new instance.
@@ -105,6 +109,45 @@ pub enum Write {
     Append(InstanceKey, Vec<Stamped>),
     /// The summary changed.
     Update(InstanceKey, Summary),
+    /// The journal and the chunks of an instance go; the instance stays.
+    Wipe(InstanceKey),
+    /// An instance goes, with everything recorded of it. Its id is free for a [`Write::Create`] after it.
+    Delete(InstanceKey),
+    /// A piece of a step's output that is a stream. Written again, it takes the place of what was there.
+    Chunk {
+        /// Of which instance.
+        key: InstanceKey,
+        /// Of which attempt of which step.
+        attempt: AttemptKey,
+        /// From 0.
+        index: u32,
+        /// At most 256 KiB.
+        bytes: Bytes,
+    },
+    /// The chunks of one attempt go: it failed.
+    DropChunks(InstanceKey, AttemptKey),
+    /// The chunks of this step and of all after it go: the instance is started again from there.
+    DropChunksFrom(InstanceKey, StepNo),
+}
+
+/// An attempt of a step of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AttemptKey {
+    /// Which step.
+    pub step: StepNo,
+    /// Number of the attempt, from 1.
+    pub attempt: u32,
+}
+
+/// An instance whose retention has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expired {
+    /// Its key.
+    pub key: InstanceKey,
+    /// Name of its workflow.
+    pub workflow: String,
+    /// Its id.
+    pub id: String,
 }
 
 /// An instance that is not finished, as found at start.
@@ -157,6 +200,24 @@ pub trait Storage: Send + 'static {
     /// # Errors
     /// When the medium cannot be read.
     fn last_key(&mut self) -> Result<InstanceKey, StorageError>;
+
+    /// A piece of a step's output that is a stream.
+    ///
+    /// # Errors
+    /// When the medium cannot be read.
+    fn chunk(&mut self, key: InstanceKey, attempt: AttemptKey, index: u32) -> Result<Option<Bytes>, StorageError>;
+
+    /// Instances to be removed by `now`, at most `limit`, those that are due longest first.
+    ///
+    /// # Errors
+    /// When the medium cannot be read.
+    fn expired(&mut self, now: Timestamp, limit: usize) -> Result<Vec<Expired>, StorageError>;
+
+    /// When the next instance is to be removed.
+    ///
+    /// # Errors
+    /// When the medium cannot be read.
+    fn next_expiry(&mut self) -> Result<Option<Timestamp>, StorageError>;
 }
 
 /// Storage that cannot do what it is asked.

@@ -135,6 +135,7 @@ async fn check(acts: Vec<Act>) {
     }
 }
 
+// rules: C2.1-8, C4.1-1, B1
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_after_every_commit_the_output_is_the_same() {
     let acts = vec![Act::Step, Act::Join, Act::Fails, Act::Sleep(3000), Act::Flaky(2), Act::WaitInVain, Act::Join];
@@ -144,6 +145,7 @@ async fn killed_after_every_commit_the_output_is_the_same() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
+    // rules: C2.1-8, C4.1-1, B1
     #[test]
     fn any_workflow_killed_after_every_commit_has_the_same_output(acts in proptest::collection::vec(act(), 1..5)) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();

@@ -21,6 +21,7 @@ fn sleeper() -> World {
     })
 }
 
+// rules: C4.1-2, C4.4-1, B15
 #[tokio::test]
 async fn ten_thousand_sleepers_take_no_memory_and_all_wake() {
     let mut world = sleeper();
@@ -40,6 +41,7 @@ async fn ten_thousand_sleepers_take_no_memory_and_all_wake() {
     assert_eq!((report.status, text(&report.output.unwrap()).as_str()), (InstanceStatus::Complete, "2"));
 }
 
+// rules: C4.4-2, B1
 #[tokio::test]
 async fn a_sleeping_instance_survives_a_restart_and_wakes_when_it_would_have() {
     let mut world = sleeper();
@@ -58,6 +60,7 @@ async fn a_sleeping_instance_survives_a_restart_and_wakes_when_it_would_have() {
     assert_eq!(world.effects.of("before"), 1);
 }
 
+// rules: C4.4-2, B1
 #[tokio::test]
 async fn a_sleep_that_ended_while_the_process_was_down_is_over_at_the_start() {
     let mut world = sleeper();
@@ -85,6 +88,7 @@ async fn a_short_sleep_keeps_the_guest_in_memory() {
     assert_eq!(world.effects.of("run"), 1);
 }
 
+// rules: C4.1-2, C4.3-1, C4.3-5
 #[tokio::test]
 async fn an_event_wakes_a_hibernated_instance() {
     let mut world = World::new(|run, effects| async move {
@@ -103,6 +107,7 @@ async fn an_event_wakes_a_hibernated_instance() {
     assert_eq!(world.effects.of("run"), 2);
 }
 
+// rules: C2.2-16, C4.3-2, C4.3-3
 #[tokio::test]
 async fn an_event_sent_before_the_wait_is_not_lost_by_a_restart() {
     let mut world = World::new(|run, _| async move {
@@ -121,6 +126,7 @@ async fn an_event_sent_before_the_wait_is_not_lost_by_a_restart() {
     assert_eq!(text(&report.output.unwrap()), "12");
 }
 
+// rules: C2.5-12, C2.5-14
 #[tokio::test]
 async fn a_wait_times_out_on_the_clock() {
     let mut world = World::new(|run, _| async move {
@@ -133,6 +139,7 @@ async fn a_wait_times_out_on_the_clock() {
     assert_eq!(text(&report.output.unwrap()), "WorkflowTimeoutError: Execution timed out after 86400000ms");
 }
 
+// rules: C2.5-9, C2.5-10, B2
 #[tokio::test]
 async fn sleep_until_the_past_is_refused_at_first_and_never_on_replay() {
     let mut world = World::new(|run, _| async move {

@@ -29,6 +29,7 @@ where
     (text(&report.output.unwrap()), world.effects.clone())
 }
 
+// rules: C4.1-3
 #[tokio::test]
 async fn a_race_decided_one_way_replays_that_way() {
     let (said, effects) = output(|run, effects| async move {
@@ -54,6 +55,7 @@ async fn a_race_decided_one_way_replays_that_way() {
     assert_eq!(effects.of("slow"), 0);
 }
 
+// rules: C2.5-4
 #[tokio::test]
 async fn branches_that_share_a_name_keep_their_numbers() {
     let (said, _) = output(|run, _| async move {
@@ -70,6 +72,7 @@ async fn branches_that_share_a_name_keep_their_numbers() {
     assert_eq!(said, "x of the first branch, x of the second branch");
 }
 
+// rules: C4.1-4
 #[tokio::test]
 async fn a_step_that_was_dropped_is_no_longer_waited_for() {
     let mut world = World::new(|run, effects| async move {
@@ -99,6 +102,7 @@ async fn a_step_that_was_dropped_is_no_longer_waited_for() {
     assert_eq!(world.effects.of("dropped"), 1);
 }
 
+// rules: C2.5-4, C2.5-36, C4.1-1, B7
 #[tokio::test]
 async fn recorded_steps_do_not_run_again_and_failures_are_recorded_too() {
     let (said, effects) = output(|run, effects| async move {
@@ -121,6 +125,7 @@ async fn recorded_steps_do_not_run_again_and_failures_are_recorded_too() {
     assert_eq!((effects.of("fails"), effects.of("ok")), (1, 1));
 }
 
+// rules: C4.1-2
 #[tokio::test]
 async fn a_retry_delay_hibernates_and_goes_on_with_the_next_attempt() {
     let (said, effects) = output(|run, effects| async move {

@@ -10,6 +10,7 @@ fn echo() -> World {
     World::new(|run, _| async move { Ok(run.event().payload.clone()) })
 }
 
+// rules: S24, A1, A20, C4.5-1
 #[tokio::test]
 async fn an_instance_completes_with_its_output() {
     let mut world = echo();
@@ -21,6 +22,7 @@ async fn an_instance_completes_with_its_output() {
     assert_eq!(report.error, None);
 }
 
+// rules: S20, C2.1-4, C2.1-9, A3
 #[tokio::test]
 async fn omitted_params_are_an_empty_object_and_an_omitted_id_is_a_uuid() {
     let mut world = echo();
@@ -31,6 +33,7 @@ async fn omitted_params_are_an_empty_object_and_an_omitted_id_is_a_uuid() {
     assert_eq!(text(&report.output.unwrap()), "{}");
 }
 
+// rules: C2.1-5, C2.1-6
 #[tokio::test]
 async fn an_id_can_be_used_once() {
     let mut world = echo();
@@ -44,6 +47,7 @@ async fn an_id_can_be_used_once() {
     }
 }
 
+// rules: B11
 #[tokio::test]
 async fn two_creates_of_one_id_in_one_commit_make_one_instance() {
     let mut world = echo();
@@ -53,6 +57,7 @@ async fn two_creates_of_one_id_in_one_commit_make_one_instance() {
     assert_eq!(made, 1);
 }
 
+// rules: C2.1-16, C2.1-17, C2.1-18, C2.1-19, A17, B32
 #[tokio::test]
 async fn a_batch_skips_what_exists_or_repeats_and_refuses_what_is_invalid() {
     let mut world = echo();
@@ -71,6 +76,7 @@ async fn a_batch_skips_what_exists_or_repeats_and_refuses_what_is_invalid() {
     }
 }
 
+// rules: C2.1-1, C2.1-2, A139
 #[tokio::test]
 async fn what_does_not_exist_is_not_found() {
     let mut world = echo();
@@ -84,6 +90,7 @@ async fn what_does_not_exist_is_not_found() {
     assert_eq!(error.message, "Workflow 'other' not found. Workflows here: w");
 }
 
+// rules: C3-5, B16
 #[tokio::test]
 async fn sizes_on_both_sides_of_the_limit() {
     let mut world = echo();
@@ -107,6 +114,7 @@ async fn sizes_on_both_sides_of_the_limit() {
     world.drive_to(&handle, "one", InstanceStatus::Complete).await;
 }
 
+// rules: C2.2-14, C3-16
 #[tokio::test]
 async fn an_event_type_is_checked() {
     let mut world = echo();
@@ -118,6 +126,7 @@ async fn an_event_type_is_checked() {
     }
 }
 
+// rules: C2.2-15, B15
 #[tokio::test]
 async fn a_finished_instance_takes_no_events() {
     let mut world = echo();
@@ -131,6 +140,7 @@ async fn a_finished_instance_takes_no_events() {
     );
 }
 
+// rules: C2.4-3, C2.5-19, C2.5-22
 #[tokio::test]
 async fn retries_follow_their_delays_on_the_clock() {
     let mut world = World::new(|run, effects| async move {
@@ -150,6 +160,7 @@ async fn retries_follow_their_delays_on_the_clock() {
     assert_eq!(world.effects.of("a"), 4);
 }
 
+// rules: C2.5-21, C4.2-1, C4.2-3
 #[tokio::test]
 async fn a_step_that_uses_up_its_attempts_fails_the_instance_and_can_be_caught() {
     let mut world = World::new(|run, effects| async move {
@@ -168,6 +179,7 @@ async fn a_step_that_uses_up_its_attempts_fails_the_instance_and_can_be_caught()
     assert_eq!(world.effects.of("a"), 6, "limit 5: six attempts");
 }
 
+// rules: C2.5-23
 #[tokio::test]
 async fn a_body_that_takes_too_long_times_out_and_is_tried_again() {
     let mut world = World::new(|run, effects| async move {
@@ -195,6 +207,7 @@ async fn a_body_that_takes_too_long_times_out_and_is_tried_again() {
     assert_eq!(text(&report.output.unwrap()), (crate::world::START.0 + 5_000 + 10_000).to_string());
 }
 
+// rules: C2.5-8, C3-8, A76, A77
 #[tokio::test]
 async fn the_step_limit_counts_every_do_and_names_itself() {
     for (steps, fits) in [(3, true), (4, false)] {
@@ -217,6 +230,7 @@ async fn the_step_limit_counts_every_do_and_names_itself() {
     }
 }
 
+// rules: C3-27
 #[tokio::test]
 async fn a_limit_of_two_runs_two_at_a_time_and_the_rest_is_queued() {
     let mut world = World::new(|run, effects| async move {
@@ -246,6 +260,7 @@ async fn a_limit_of_two_runs_two_at_a_time_and_the_rest_is_queued() {
     assert_eq!(world.effects.of("a"), 5);
 }
 
+// rules: S21, C2.1-8, C3-31
 #[tokio::test]
 async fn no_slot_means_queued() {
     let mut world = World::new(|_, _| async { std::future::pending().await }).limit(1);
@@ -256,6 +271,7 @@ async fn no_slot_means_queued() {
     assert_eq!(handle.status("w", "second").await.unwrap().status, InstanceStatus::Queued);
 }
 
+// rules: C2.5-3, C4.4-1
 #[tokio::test]
 async fn an_output_that_is_too_large_is_tried_again_and_the_instance_waits_meanwhile() {
     let mut world = World::new(|run, effects| async move {

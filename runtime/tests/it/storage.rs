@@ -1,10 +1,13 @@
 //! One suite for every storage, and what only files can do.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
-use miniflow_runtime::engine::{Entry, Stamped};
+use miniflow_runtime::engine::{Entry, RollbackOutcome, Stamped};
 use miniflow_runtime::storage::{
-    Durability, NewInstance, Retention, SqliteStorage, Storage, StorageError, Summary, Trigger, Unfinished, Write,
+    AttemptKey, Durability, Expired, NewInstance, Retention, SqliteStorage, Storage, StorageError, Summary, Trigger,
+    Unfinished, Write,
 };
 use miniflow_runtime::testing::MemoryStorage;
 use miniflow_runtime::{Bytes, ErrorInfo, InstanceStatus, Schedule, StepConfig, StepKey, StepKind, Timestamp};
@@ -23,7 +26,7 @@ fn instance(key: i64, id: &str) -> NewInstance {
 }
 
 fn summary(status: InstanceStatus) -> Summary {
-    Summary { status, wake_at: None, ended: None, output: None, error: None }
+    Summary { status, wake_at: None, ended: None, output: None, error: None, rollback: None, expires: None }
 }
 
 fn every_entry() -> Vec<Stamped> {
@@ -35,7 +38,13 @@ fn every_entry() -> Vec<Stamped> {
         Entry::Running,
         Entry::Waiting,
         Entry::Queued,
-        Entry::StepStarted { key: key(StepKind::Do), alone: true, config: Arc::new(StepConfig::default()) },
+        Entry::StepStarted {
+            key: key(StepKind::Do),
+            alone: true,
+            config: Arc::new(StepConfig::default()),
+            rollback: None,
+            nested: false,
+        },
         Entry::AttemptFailed { step: 0, error: error.clone(), retry_at: Timestamp(9) },
         Entry::AttemptStarted { step: 0, attempt: 2 },
         Entry::AttemptInterrupted { step: 0 },
@@ -115,15 +124,395 @@ fn sqlite_keeps_what_is_committed() {
     assert_eq!(reader.summary("w", "nobody").unwrap(), None);
 }
 
+/// Holds `check` against each storage; which one it was is in the output of a test that fails.
+#[expect(clippy::print_stdout, reason = "the harness shows it with the panic")]
+fn every_storage(check: fn(&mut dyn Storage)) {
+    println!("in memory");
+    check(&mut MemoryStorage::default());
+    println!("SQLite");
+    check(&mut SqliteStorage::in_memory().unwrap());
+}
+
+fn create(key: i64, id: &str) -> Write {
+    Write::Create(instance(key, id), summary(InstanceStatus::Running))
+}
+
+fn attempt(step: u32, attempt: u32) -> AttemptKey {
+    AttemptKey { step, attempt }
+}
+
+fn chunk(key: i64, attempt: AttemptKey, index: u32) -> Write {
+    Write::Chunk { key, attempt, index, bytes: piece(key, attempt, index) }
+}
+
+/// Bytes that are of no other chunk.
+fn piece(key: i64, attempt: AttemptKey, index: u32) -> Bytes {
+    Bytes::from(format!("\0{key} {} {} {index}", attempt.step, attempt.attempt))
+}
+
+/// Which of these chunks are there, with the bytes they were written with.
+#[track_caller]
+fn present(storage: &mut dyn Storage, places: &[(i64, AttemptKey, u32)]) -> Vec<bool> {
+    let mut is_there = |(key, attempt, index): (i64, AttemptKey, u32)| {
+        let found = storage.chunk(key, attempt, index).unwrap();
+        assert!(found.as_ref().is_none_or(|bytes| *bytes == piece(key, attempt, index)), "{found:?} is another's");
+        found.is_some()
+    };
+    places.iter().map(|place| is_there(*place)).collect()
+}
+
 #[test]
-fn a_group_is_kept_whole_or_not_at_all() {
-    let mut storage = SqliteStorage::in_memory().unwrap();
-    let twice = [
-        Write::Create(instance(1, "one"), summary(InstanceStatus::Running)),
-        Write::Create(instance(2, "one"), summary(InstanceStatus::Running)),
-    ];
-    assert!(storage.commit(&twice).is_err());
-    assert_eq!(storage.last_key().unwrap(), 0);
+fn every_field_of_a_summary_comes_back() {
+    every_storage(|storage| {
+        let error = ErrorInfo { backtrace: Some("at a\nat b".into()), ..ErrorInfo::new("Error", "boom") };
+        let undo = ErrorInfo { backtrace: Some("at c".into()), ..ErrorInfo::new("TypeError", "undo") };
+        let failed = Summary {
+            status: InstanceStatus::Errored,
+            wake_at: Some(Timestamp(1)),
+            ended: Some(Timestamp(2)),
+            output: Some(Bytes::from_static(b"{}")),
+            error: Some(error),
+            rollback: Some(RollbackOutcome { error: Some(undo) }),
+            expires: Some(Timestamp(3)),
+        };
+        let undone = Summary { rollback: Some(RollbackOutcome { error: None }), ..summary(InstanceStatus::Errored) };
+        storage.commit(&[create(1, "updated"), Write::Update(1, failed.clone())]).unwrap();
+        storage.commit(&[Write::Create(instance(2, "created"), failed.clone())]).unwrap();
+        storage.commit(&[create(3, "undone"), Write::Update(3, undone.clone())]).unwrap();
+        assert_eq!(storage.load(1).unwrap().unwrap().1, failed);
+        assert_eq!(storage.load(2).unwrap().unwrap().1, failed);
+        assert_eq!(storage.load(3).unwrap().unwrap().1, undone);
+        storage.commit(&[Write::Update(1, summary(InstanceStatus::Running))]).unwrap();
+        assert_eq!(storage.load(1).unwrap().unwrap().1, summary(InstanceStatus::Running), "nothing of before is left");
+        let plain = Some(ErrorInfo::new("Error", "of no known place"));
+        let rollback = Some(RollbackOutcome { error: plain.clone() });
+        let plain = Summary { error: plain, rollback, ..summary(InstanceStatus::Errored) };
+        storage.commit(&[Write::Update(2, plain.clone())]).unwrap();
+        assert_eq!(storage.load(2).unwrap().unwrap().1, plain, "nor of the backtraces");
+    });
+}
+
+#[test]
+fn no_time_is_too_long_to_be_stored() {
+    every_storage(|storage| {
+        let retention = Retention { success_ms: Some(u64::MAX), error_ms: Some(u64::MAX) };
+        let ended = Summary { expires: Some(Timestamp::MAX), ..summary(InstanceStatus::Complete) };
+        storage.commit(&[Write::Create(NewInstance { retention, ..instance(1, "one") }, ended)]).unwrap();
+        let (kept, ended) = storage.load(1).unwrap().unwrap();
+        let long = i64::MAX.unsigned_abs();
+        assert!(kept.retention.success_ms >= Some(long) && kept.retention.error_ms >= Some(long));
+        assert!(ended.expires >= Some(Timestamp(long)));
+        assert_eq!(storage.expired(Timestamp(long - 1), 1).unwrap(), []);
+    });
+}
+
+#[test]
+fn the_writes_of_a_group_are_applied_in_their_order() {
+    every_storage(|storage| {
+        let entries = every_entry();
+        let group = [
+            create(1, "one"),
+            Write::Append(1, entries[..3].to_vec()),
+            chunk(1, attempt(0, 1), 0),
+            Write::Wipe(1),
+            Write::Append(1, entries[3..4].to_vec()),
+            chunk(1, attempt(0, 1), 1),
+            Write::Delete(1),
+            create(2, "one"),
+            Write::Append(2, entries[4..6].to_vec()),
+            Write::Append(2, entries[6..8].to_vec()),
+            chunk(2, attempt(0, 1), 0),
+        ];
+        storage.commit(&group).unwrap();
+        assert_eq!(storage.load(1).unwrap(), None);
+        assert_eq!(storage.load(2).unwrap(), Some((instance(2, "one"), summary(InstanceStatus::Running))));
+        assert_eq!(storage.find("w", "one").unwrap(), Some(2));
+        assert_eq!(journal(storage, 1), []);
+        assert_eq!(journal(storage, 2), entries[4..8]);
+        let places = [(1, attempt(0, 1), 0), (1, attempt(0, 1), 1), (2, attempt(0, 1), 0)];
+        assert_eq!(present(storage, &places), [false, false, true]);
+        storage.commit(&[Write::Delete(2)]).unwrap();
+        assert_eq!((storage.find("w", "one").unwrap(), storage.last_key().unwrap()), (None, 0));
+        assert_eq!(storage.unfinished().unwrap(), []);
+    });
+}
+
+#[test]
+fn a_wiped_instance_stays_and_its_journal_begins_again() {
+    every_storage(|storage| {
+        let entries = every_entry();
+        let both = [create(1, "one"), Write::Append(1, entries.clone()), create(2, "two")];
+        storage.commit(&both).unwrap();
+        let others = [Write::Append(2, entries.clone()), chunk(1, attempt(0, 1), 0), chunk(2, attempt(0, 1), 0)];
+        storage.commit(&others).unwrap();
+        storage.commit(&[Write::Wipe(1), Write::Append(1, entries[7..9].to_vec())]).unwrap();
+        assert_eq!(storage.load(1).unwrap(), Some((instance(1, "one"), summary(InstanceStatus::Running))));
+        assert_eq!(journal(storage, 1), entries[7..9]);
+        assert_eq!(journal(storage, 2), entries, "another's is as it was");
+        assert_eq!(present(storage, &[(1, attempt(0, 1), 0), (2, attempt(0, 1), 0)]), [false, true]);
+    });
+}
+
+#[test]
+fn memory_shows_the_entries_since_an_instance_was_wiped() {
+    let mut storage = MemoryStorage::default();
+    let entries = every_entry();
+    storage.commit(&[create(1, "one"), Write::Append(1, entries.clone())]).unwrap();
+    storage.commit(&[Write::Wipe(1), Write::Append(1, entries[2..4].to_vec())]).unwrap();
+    assert_eq!(storage.entries("one"), entries[2..4]);
+    storage.commit(&[Write::Delete(1), create(2, "one")]).unwrap();
+    assert_eq!(storage.entries("one"), []);
+}
+
+#[test]
+fn a_chunk_is_found_by_its_place_and_written_again_replaced() {
+    every_storage(|storage| {
+        let large = Bytes::from(vec![0xff; 256 * 1024]);
+        let places = [(1, attempt(0, 1), 0), (1, attempt(0, 1), 1), (1, attempt(0, 2), 0), (1, attempt(1, 1), 0)];
+        let mut group = vec![create(1, "one"), create(2, "two"), chunk(2, attempt(0, 1), 0)];
+        group.extend(places.map(|(key, attempt, index)| chunk(key, attempt, index)));
+        storage.commit(&group).unwrap();
+        assert_eq!(present(storage, &places), [true; 4]);
+        storage.commit(&[chunk(1, attempt(0, 1), 5)]).unwrap();
+        let absent = [(1, attempt(0, 1), 2), (1, attempt(0, 3), 0), (1, attempt(2, 1), 0), (3, attempt(0, 1), 0)];
+        assert_eq!(present(storage, &absent), [false; 4]);
+        let again = Write::Chunk { key: 1, attempt: attempt(0, 1), index: 1, bytes: large.clone() };
+        storage.commit(&[again]).unwrap();
+        assert_eq!(storage.chunk(1, attempt(0, 1), 1).unwrap(), Some(large));
+        let empty = Write::Chunk { key: 1, attempt: attempt(u32::MAX, u32::MAX), index: u32::MAX, bytes: Bytes::new() };
+        storage.commit(&[empty]).unwrap();
+        assert_eq!(storage.chunk(1, attempt(u32::MAX, u32::MAX), u32::MAX).unwrap(), Some(Bytes::new()));
+    });
+}
+
+#[test]
+fn the_chunks_of_one_attempt_are_dropped_and_no_others() {
+    every_storage(|storage| {
+        let places = [
+            (1, attempt(4, 1), 0),
+            (1, attempt(4, 2), 0),
+            (1, attempt(4, 2), 1),
+            (1, attempt(4, 3), 0),
+            (1, attempt(5, 2), 0),
+            (2, attempt(4, 2), 0),
+        ];
+        let mut group = vec![create(1, "one"), create(2, "two")];
+        group.extend(places.map(|(key, attempt, index)| chunk(key, attempt, index)));
+        group.push(Write::DropChunks(1, attempt(4, 2)));
+        storage.commit(&group).unwrap();
+        assert_eq!(present(storage, &places), [true, false, false, true, true, true]);
+    });
+}
+
+#[test]
+fn the_chunks_from_a_step_on_are_dropped_and_no_others() {
+    every_storage(|storage| {
+        let places = [
+            (1, attempt(0, 9), 0),
+            (1, attempt(3, 1), 0),
+            (1, attempt(4, 1), 0),
+            (1, attempt(4, 2), 1),
+            (1, attempt(5, 1), 0),
+            (2, attempt(4, 1), 0),
+        ];
+        let mut group = vec![create(1, "one"), create(2, "two")];
+        group.extend(places.map(|(key, attempt, index)| chunk(key, attempt, index)));
+        group.push(Write::DropChunksFrom(1, 4));
+        storage.commit(&group).unwrap();
+        assert_eq!(present(storage, &places), [true, true, false, false, false, true]);
+    });
+}
+
+#[test]
+fn what_is_due_longest_expires_first() {
+    every_storage(|storage| {
+        let ends = [(1, Some(30)), (2, Some(10)), (3, None), (4, Some(20)), (5, Some(10)), (6, Some(31))];
+        for (key, expires) in ends {
+            let ended = Summary { expires: expires.map(Timestamp), ..summary(InstanceStatus::Complete) };
+            storage.commit(&[create(key, &format!("i{key}")), Write::Update(key, ended)]).unwrap();
+        }
+        let keys = |storage: &mut dyn Storage, now, limit| {
+            let expired = storage.expired(Timestamp(now), limit).unwrap();
+            expired.into_iter().map(|expired| expired.key).collect::<Vec<_>>()
+        };
+        assert_eq!(keys(storage, 9, 10), []);
+        assert_eq!(keys(storage, 30, 10), [2, 5, 4, 1]);
+        assert_eq!(keys(storage, 30, 3), [2, 5, 4]);
+        assert_eq!(keys(storage, 30, 0), []);
+        assert_eq!(keys(storage, u64::MAX, usize::MAX), [2, 5, 4, 1, 6]);
+        let first = Expired { key: 2, workflow: "w".into(), id: "i2".into() };
+        assert_eq!(storage.expired(Timestamp(10), 1).unwrap(), [first]);
+        assert_eq!(storage.next_expiry().unwrap(), Some(Timestamp(10)));
+        let restarted = Write::Update(5, summary(InstanceStatus::Running));
+        storage.commit(&[Write::Delete(2), restarted]).unwrap();
+        assert_eq!(storage.next_expiry().unwrap(), Some(Timestamp(20)));
+        storage.commit(&[Write::Delete(1), Write::Delete(4), Write::Delete(6)]).unwrap();
+        assert_eq!(storage.next_expiry().unwrap(), None);
+    });
+}
+
+#[test]
+fn a_group_that_fails_in_the_middle_changes_nothing() {
+    every_storage(|storage| {
+        let entries = every_entry();
+        let ended = Summary { expires: Some(Timestamp(9)), ..summary(InstanceStatus::Complete) };
+        let before =
+            [create(1, "one"), Write::Append(1, entries.clone()), chunk(1, attempt(0, 1), 0), create(2, "two")];
+        storage.commit(&before).unwrap();
+        for refused in [create(2, "other"), create(9, "two")] {
+            let group = [
+                create(3, "three"),
+                Write::Append(3, entries.clone()),
+                chunk(3, attempt(0, 1), 0),
+                Write::Update(1, ended.clone()),
+                Write::DropChunks(1, attempt(0, 1)),
+                Write::Wipe(1),
+                Write::Delete(1),
+                refused,
+                Write::Append(2, entries.clone()),
+            ];
+            storage.commit(&group).unwrap_err();
+            assert_eq!(storage.load(1).unwrap(), Some((instance(1, "one"), summary(InstanceStatus::Running))));
+            assert_eq!(journal(storage, 1), entries);
+            assert_eq!(journal(storage, 2), []);
+            assert_eq!((storage.load(3).unwrap(), storage.load(9).unwrap()), (None, None));
+            assert_eq!((journal(storage, 3), storage.find("w", "three").unwrap()), (vec![], None));
+            assert_eq!(present(storage, &[(1, attempt(0, 1), 0), (3, attempt(0, 1), 0)]), [true, false]);
+            assert_eq!((storage.last_key().unwrap(), storage.next_expiry().unwrap()), (2, None));
+        }
+        storage.commit(&[create(3, "three"), create(4, "three")]).unwrap_err();
+        assert_eq!(storage.last_key().unwrap(), 2);
+        storage.commit(&[create(3, "three")]).unwrap();
+    });
+}
+
+/// How many rows each table of the file has, by the table's name.
+fn rows(directory: &Path) -> BTreeMap<String, i64> {
+    let connection = rusqlite::Connection::open(directory.join("miniflow.db")).unwrap();
+    let mut tables = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").unwrap();
+    let tables: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let count =
+        |table: &str| connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
+    tables.into_iter().map(|table| (table.clone(), count(&table))).collect()
+}
+
+#[test]
+fn a_deleted_instance_leaves_no_row_in_any_table() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut storage = SqliteStorage::open(directory.path(), Durability::Normal).unwrap();
+    let fill = |storage: &mut SqliteStorage, key: i64| {
+        let group = [create(key, &format!("i{key}")), Write::Append(key, every_entry()), chunk(key, attempt(7, 2), 0)];
+        storage.commit(&group).unwrap();
+    };
+    fill(&mut storage, 1);
+    let one = rows(directory.path());
+    assert!(one.values().all(|count| *count == 1), "every table has a part in this: {one:?}");
+    fill(&mut storage, 2);
+    storage.commit(&[Write::Append(2, every_entry()), chunk(2, attempt(0, 1), 5), Write::Delete(2)]).unwrap();
+    assert_eq!(rows(directory.path()), one);
+    storage.commit(&[Write::Delete(1)]).unwrap();
+    assert!(rows(directory.path()).values().all(|count| *count == 0), "{:?}", rows(directory.path()));
+}
+
+#[test]
+fn a_reader_sees_what_is_committed() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut storage = SqliteStorage::open(directory.path(), Durability::Normal).unwrap();
+    let mut reader = storage.reader().unwrap().unwrap();
+    let undone = RollbackOutcome { error: Some(ErrorInfo::new("Error", "undo")) };
+    let ended = Summary {
+        error: Some(ErrorInfo { backtrace: Some("at a".into()), ..ErrorInfo::new("Error", "boom") }),
+        rollback: Some(undone),
+        expires: Some(Timestamp(9)),
+        ..summary(InstanceStatus::Errored)
+    };
+    let group = [create(1, "one"), create(2, "two"), Write::Append(2, every_entry()), chunk(2, attempt(3, 1), 4)];
+    storage.commit(&group).unwrap();
+    storage.commit(&[Write::Update(2, ended.clone())]).unwrap();
+    assert_eq!(reader.key("w", "two").unwrap(), Some(2));
+    assert_eq!(reader.key("other", "two").unwrap(), None);
+    assert_eq!(reader.summary("w", "two").unwrap(), Some(ended));
+    assert_eq!(reader.chunk(2, attempt(3, 1), 4).unwrap(), Some(piece(2, attempt(3, 1), 4)));
+    assert_eq!(reader.chunk(1, attempt(3, 1), 4).unwrap(), None);
+    let mut read = |key| {
+        let mut entries = Vec::new();
+        reader.journal(key, &mut |stamped| entries.push(stamped)).unwrap();
+        entries
+    };
+    assert_eq!((read(1), read(2)), (vec![], every_entry()));
+    storage.commit(&[Write::Delete(2)]).unwrap();
+    assert_eq!(reader.key("w", "two").unwrap(), None);
+}
+
+const INSTANCES_V1: &str = r#"INSERT INTO instance
+    (key, workflow, id, status, created_at, wake_at, ended_at, trigger, payload, cron, scheduled_time,
+     retain_success_ms, retain_error_ms, output, error_name, error_message) VALUES
+    (1, 'w', 'one', 'waiting', 7, 99, NULL, 'cron', CAST('{"a":1}' AS BLOB), '* * * * *', 60000, 5, NULL, NULL, NULL, NULL),
+    (2, 'w', 'kept-5', 'complete', 7, NULL, 100, 'api', x'31', NULL, NULL, 5, 6, x'32', NULL, NULL),
+    (3, 'w', 'kept-6', 'errored', 7, NULL, 100, 'api', x'31', NULL, NULL, 5, 6, NULL, 'Error', 'boom'),
+    (4, 'w', 'stopped', 'terminated', 7, NULL, 100, 'api', x'31', NULL, NULL, 8, 6, NULL, NULL, NULL),
+    (5, 'w', 'week', 'complete', 7, NULL, 100, 'api', x'31', NULL, NULL, NULL, 6, x'32', NULL, NULL),
+    (6, 'w', 'week-too', 'errored', 7, NULL, 100, 'api', x'31', NULL, NULL, 5, NULL, NULL, 'Error', 'boom'),
+    (7, 'w', 'forever', 'complete', 7, NULL, 100, 'api', x'31', NULL, NULL, 9223372036854775807, 6, x'32', NULL, NULL),
+    (8, 'w', 'running', 'running', 7, NULL, NULL, 'api', x'31', NULL, NULL, 5, 6, NULL, NULL, NULL)"#;
+
+/// A database as the first version left it: its schema, its rows, its version.
+fn first_version(directory: &Path) {
+    let connection = rusqlite::Connection::open(directory.join("miniflow.db")).unwrap();
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).unwrap();
+    connection.execute_batch(include_str!("../../src/storage/sqlite/migrations/0001_journal.sql")).unwrap();
+    connection.pragma_update(None, "user_version", 1).unwrap();
+    connection.execute_batch(INSTANCES_V1).unwrap();
+    let entries = include_bytes!("journal-v1.msgpack");
+    connection.execute("INSERT INTO journal (instance, entries) VALUES (1, ?1), (2, ?1)", [entries]).unwrap();
+}
+
+#[test]
+fn a_state_of_the_first_version_is_all_there_after_the_migration() {
+    let directory = tempfile::tempdir().unwrap();
+    first_version(directory.path());
+    let mut storage = SqliteStorage::open(directory.path(), Durability::Normal).unwrap();
+    let waiting = Summary { wake_at: Some(Timestamp(99)), ..summary(InstanceStatus::Waiting) };
+    assert_eq!(storage.load(1).unwrap(), Some((instance(1, "one"), waiting)));
+    assert_eq!((journal(&mut storage, 1), journal(&mut storage, 2)), (every_entry(), every_entry()));
+    assert_eq!(storage.find("w", "stopped").unwrap(), Some(4));
+    assert_eq!(storage.unfinished().unwrap().iter().map(|row| row.key).collect::<Vec<_>>(), [1, 8]);
+    let errored = Summary {
+        ended: Some(Timestamp(100)),
+        error: Some(ErrorInfo::new("Error", "boom")),
+        expires: Some(Timestamp(106)),
+        ..summary(InstanceStatus::Errored)
+    };
+    assert_eq!(storage.load(3).unwrap().unwrap().1, errored);
+
+    let mut expires = |key| storage.load(key).unwrap().unwrap().1.expires.map(|at| at.0);
+    let week = Some(100 + 7 * 24 * 3600 * 1000);
+    let forever = Some(i64::MAX.unsigned_abs());
+    let found: Vec<_> = (1..=8).map(&mut expires).collect();
+    assert_eq!(found, [None, Some(105), Some(106), Some(108), week, week, forever, None]);
+    assert_eq!(storage.next_expiry().unwrap(), Some(Timestamp(105)));
+
+    storage.commit(&[chunk(1, attempt(0, 1), 0), Write::Delete(2)]).unwrap();
+    drop(storage);
+    let mut again = SqliteStorage::open(directory.path(), Durability::Normal).unwrap();
+    assert_eq!(present(&mut again, &[(1, attempt(0, 1), 0)]), [true], "the second start migrates nothing");
+    assert_eq!(again.last_key().unwrap(), 8);
+}
+
+#[test]
+fn the_copy_made_before_a_migration_is_the_state_of_before() {
+    let directory = tempfile::tempdir().unwrap();
+    first_version(directory.path());
+    drop(SqliteStorage::open(directory.path(), Durability::Normal).unwrap());
+    let elsewhere = tempfile::tempdir().unwrap();
+    let copy = directory.path().join("miniflow.v1.backup");
+    std::fs::copy(copy, elsewhere.path().join("miniflow.db")).unwrap();
+    let expected = [("instance".to_owned(), 8), ("journal".to_owned(), 2)];
+    assert_eq!(rows(elsewhere.path()), BTreeMap::from(expected));
+    // Put in the place of the database it is migrated like the first.
+    let mut storage = SqliteStorage::open(elsewhere.path(), Durability::Normal).unwrap();
+    assert_eq!(journal(&mut storage, 1), every_entry());
+    assert_eq!(storage.next_expiry().unwrap(), Some(Timestamp(105)));
 }
 
 #[test]

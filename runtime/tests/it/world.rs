@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use miniflow_runtime::dispatcher::Overview;
-use miniflow_runtime::engine::Entry;
+use miniflow_runtime::engine::{Entry, Retry, limits};
 use miniflow_runtime::testing::{MemoryStorage, ScriptedRunner, SimClock};
 use miniflow_runtime::{
     Begun, Bytes, Clock, CreateOptions, Dispatcher, ErrorInfo, Handle, InstanceStatus, Options, Run, StatusReport,
@@ -45,6 +45,7 @@ pub(crate) struct World {
     pub(crate) effects: Effects,
     runner: ScriptedRunner,
     workflows: Vec<WorkflowDefinition>,
+    account: usize,
     dispatcher: Option<Dispatcher>,
 }
 
@@ -60,7 +61,15 @@ impl World {
         let runner = ScriptedRunner::new().class("W", move |run| script(run, given.clone()));
         let workflows = vec![WorkflowDefinition::new("w", "W", "worker")];
         let clock = SimClock::at(START);
-        Self { storage: MemoryStorage::default(), clock, effects, runner, workflows, dispatcher: None }
+        Self {
+            storage: MemoryStorage::default(),
+            clock,
+            effects,
+            runner,
+            workflows,
+            account: limits::CONCURRENCY_ACCOUNT_MAX,
+            dispatcher: None,
+        }
     }
 
     pub(crate) fn limit(mut self, concurrency: usize) -> Self {
@@ -80,6 +89,7 @@ impl World {
             clock: Arc::new(self.clock.clone()),
             runner: Arc::new(self.runner.clone()),
             workflows: self.workflows.clone(),
+            account_concurrency: self.account,
         })
         .unwrap();
         let handle = dispatcher.handle();
@@ -213,6 +223,7 @@ where
 {
     let mut attempt = match run.begin_step(name, options).await {
         Begun::Recorded(output) => return Ok(output),
+        Begun::RecordedStream(_) => unreachable!("no step here writes a stream"),
         Begun::Failed(error) => return Err(error),
         Begun::Execute(attempt) => attempt,
     };
@@ -224,13 +235,14 @@ where
         let (verdict, output) = match result {
             Some(Ok(output)) => (attempt.succeed(output.clone()).await, Some(output)),
             Some(Err(error)) => {
-                let retryable = error.name != "NonRetryableError";
-                (attempt.fail(error, retryable).await, None)
+                let retry = if error.name == "NonRetryableError" { Retry::Never } else { Retry::ByPolicy };
+                (attempt.fail(error, retry).await, None)
             }
-            None => (attempt.expire().await, None),
+            None => (attempt.expire(Retry::ByPolicy).await, None),
         };
         match verdict {
             Verdict::Done => return Ok(output.unwrap()),
+            Verdict::Streamed(_) => unreachable!("no step here writes a stream"),
             Verdict::Failed(error) => return Err(error),
             Verdict::Retry(next) => attempt = next,
         }

@@ -3,17 +3,21 @@
 use std::sync::Arc;
 
 use miniflow_runtime::engine::{self, RetryOptions};
+use miniflow_runtime::run::{Compensating, StreamReader};
 use miniflow_runtime::{Begun, Bytes, ErrorInfo, Run, Timestamp, Verdict};
+use tokio::sync::Mutex;
 use wasmtime::component::{Accessor, Resource};
 
-use super::OpenAttempt;
+use super::{OpenAttempt, OpenStream};
 use crate::wasm::GuestState;
 use crate::wasm::bindings::Guest;
 use crate::wasm::bindings::miniflow::worker::steps::{
-    AttemptInfo, Backoff, Begun as WitBegun, Host, HostAttempt, HostAttemptWithStore, HostWithStore,
-    ReceivedEvent as WitEvent, StepConfig, StepOptions, Verdict as WitVerdict,
+    AttemptInfo, Backoff, Begun as WitBegun, Host, HostAttempt, HostAttemptWithStore, HostStoredStream,
+    HostStoredStreamWithStore, HostWithStore, ReceivedEvent as WitEvent, Retry, RetryDelay, RetryOptions as WitRetries,
+    Rollback, StepConfig, StepOptions, Verdict as WitVerdict,
 };
 use crate::wasm::bindings::miniflow::worker::types::{Duration, Error};
+use crate::wasm::trap;
 
 type Store = Accessor<GuestState, Guest>;
 
@@ -25,23 +29,7 @@ impl Host for GuestState {}
 impl HostAttempt for GuestState {
     fn info(&mut self, this: Resource<OpenAttempt>) -> wasmtime::Result<AttemptInfo> {
         let OpenAttempt(attempt) = self.table().get(&this)?;
-        let (key, config) = (attempt.key(), attempt.config());
-        Ok(AttemptInfo {
-            step_name: key.name.to_string(),
-            step_count: key.count,
-            attempt: attempt.number(),
-            config: StepConfig {
-                retry_limit: config.retry_limit,
-                retry_delay_ms: config.retry_delay_ms,
-                backoff: match config.backoff {
-                    engine::Backoff::Constant => Backoff::Constant,
-                    engine::Backoff::Linear => Backoff::Linear,
-                    engine::Backoff::Exponential => Backoff::Exponential,
-                },
-                timeout_ms: config.timeout_ms,
-                sensitive_output: config.sensitive_output,
-            },
-        })
+        Ok(info(attempt.key(), attempt.number(), attempt.config()))
     }
 
     fn enter(&mut self, this: Resource<OpenAttempt>) -> wasmtime::Result<()> {
@@ -76,16 +64,44 @@ impl HostAttemptWithStore<GuestState> for Guest {
     async fn fail(
         store: &Store,
         this: Resource<OpenAttempt>,
-        error: Error,
-        retryable: bool,
+        mut error: Error,
+        decided: Retry,
     ) -> wasmtime::Result<WitVerdict> {
+        if error.backtrace.is_none() {
+            error.backtrace = store.with(|access| trap::here(access));
+        }
         let attempt = take(store, this)?;
-        verdict(store, attempt.fail(error.into(), retryable).await)
+        verdict(store, attempt.fail(error.into(), retry(decided)).await)
     }
 
-    async fn expire(store: &Store, this: Resource<OpenAttempt>) -> wasmtime::Result<WitVerdict> {
+    async fn expire(store: &Store, this: Resource<OpenAttempt>, decided: Retry) -> wasmtime::Result<WitVerdict> {
         let attempt = take(store, this)?;
-        verdict(store, attempt.expire().await)
+        verdict(store, attempt.expire(retry(decided)).await)
+    }
+
+    async fn write(store: &Store, this: Resource<OpenAttempt>, chunk: Vec<u8>) -> wasmtime::Result<Result<(), Error>> {
+        let writer = store.with(|mut access| access.get().table().get(&this).map(|attempt| attempt.0.writer()))?;
+        Ok(writer.write(&chunk).await.map_err(Error::from))
+    }
+
+    async fn finish(store: &Store, this: Resource<OpenAttempt>) -> wasmtime::Result<WitVerdict> {
+        let attempt = take(store, this)?;
+        verdict(store, attempt.finish().await)
+    }
+}
+
+impl HostStoredStream for GuestState {
+    fn drop(&mut self, this: Resource<OpenStream>) -> wasmtime::Result<()> {
+        self.table().delete(this)?;
+        Ok(())
+    }
+}
+
+impl HostStoredStreamWithStore<GuestState> for Guest {
+    async fn read(store: &Store, this: Resource<OpenStream>) -> wasmtime::Result<Result<Option<Vec<u8>>, Error>> {
+        let reader = store.with(|mut access| access.get().table().get(&this).map(|stream| Arc::clone(&stream.0)))?;
+        let read = reader.lock().await.read().await;
+        Ok(read.map(|bytes| bytes.map(|bytes| bytes.to_vec())).map_err(Error::from))
     }
 }
 
@@ -94,6 +110,7 @@ impl HostWithStore<GuestState> for Guest {
         let Some(run) = run(store) else { return Ok(WitBegun::Failed(outside_run())) };
         Ok(match run.begin_step(&name, step_options(options)).await {
             Begun::Recorded(output) => WitBegun::Recorded(output.to_vec()),
+            Begun::RecordedStream(stream) => WitBegun::RecordedStream(keep_stream(store, stream)?),
             Begun::Failed(error) => WitBegun::Failed(error.into()),
             Begun::Execute(attempt) => WitBegun::Execute(keep(store, attempt)?),
         })
@@ -124,13 +141,31 @@ impl HostWithStore<GuestState> for Guest {
         }))
     }
 
-    async fn settle(store: &Store, outcome: Result<Vec<u8>, Error>) -> wasmtime::Result<()> {
-        // The contract has no error here: a guest that settles what is not a run is beyond telling.
-        let Some(run) = run(store) else { return Err(wasmtime::format_err!("{}", outside_run().message)) };
+    async fn settle(store: &Store, outcome: Result<Vec<u8>, Error>) -> wasmtime::Result<bool> {
         let outcome = outcome.map(Bytes::from).map_err(ErrorInfo::from);
-        run.settle(outcome).await;
+        Ok(must_run(store)?.settle(outcome).await)
+    }
+
+    async fn rollback_requested(store: &Store) -> wasmtime::Result<()> {
+        must_run(store)?.rollback_requested().await;
         Ok(())
     }
+
+    async fn next_rollback(store: &Store) -> wasmtime::Result<Option<Rollback>> {
+        let Some(call) = must_run(store)?.next_rollback().await else { return Ok(None) };
+        let Compensating { attempt, step, step_attempt, step_config, cause, output } = call;
+        Ok(Some(Rollback {
+            attempt: keep(store, attempt)?,
+            context: info(&step, step_attempt, &step_config),
+            cause: cause.into(),
+            output: output.map(|output| output.to_vec()),
+        }))
+    }
+}
+
+/// The contract has no error here: a guest that settles what is not a run is beyond telling.
+fn must_run(store: &Store) -> wasmtime::Result<Arc<Run>> {
+    run(store).ok_or_else(|| wasmtime::format_err!("{}", outside_run().message))
 }
 
 fn run(store: &Store) -> Option<Arc<Run>> {
@@ -141,6 +176,7 @@ fn outside_run() -> Error {
     Error {
         name: OUTSIDE_RUN.to_owned(),
         message: "steps can be used only inside `run` of a workflow; here, start one through its binding".to_owned(),
+        backtrace: None,
     }
 }
 
@@ -153,26 +189,72 @@ fn keep(store: &Store, attempt: miniflow_runtime::Attempt) -> wasmtime::Result<R
     Ok(store.with(|mut access| access.get().table().push(OpenAttempt(attempt)))?)
 }
 
+fn keep_stream(store: &Store, stream: StreamReader) -> wasmtime::Result<Resource<OpenStream>> {
+    let stream = OpenStream(Arc::new(Mutex::new(stream)));
+    Ok(store.with(|mut access| access.get().table().push(stream))?)
+}
+
 fn verdict(store: &Store, verdict: Verdict) -> wasmtime::Result<WitVerdict> {
     Ok(match verdict {
         Verdict::Done => WitVerdict::Done,
+        Verdict::Streamed(stream) => WitVerdict::Streamed(keep_stream(store, stream)?),
         Verdict::Failed(error) => WitVerdict::Failed(error.into()),
         Verdict::Retry(attempt) => WitVerdict::Retry(keep(store, attempt)?),
     })
 }
 
+fn info(key: &engine::StepKey, attempt: u32, config: &engine::StepConfig) -> AttemptInfo {
+    AttemptInfo {
+        step_name: key.name.to_string(),
+        step_count: key.count,
+        attempt,
+        config: StepConfig {
+            retry_limit: config.retry_limit,
+            retry_delay_ms: (!config.dynamic_delay).then_some(config.retry_delay_ms),
+            backoff: match config.backoff {
+                engine::Backoff::Constant => Backoff::Constant,
+                engine::Backoff::Linear => Backoff::Linear,
+                engine::Backoff::Exponential => Backoff::Exponential,
+            },
+            timeout_ms: config.timeout_ms,
+            sensitive_output: config.sensitive_output,
+        },
+    }
+}
+
+fn retry(decided: Retry) -> engine::Retry {
+    match decided {
+        Retry::ByPolicy => engine::Retry::ByPolicy,
+        Retry::After(delay) => engine::Retry::After(delay.into()),
+        Retry::DelayFailed(why) => engine::Retry::DelayFailed(why),
+        Retry::DelayTimedOut => engine::Retry::DelayTimedOut,
+        Retry::Never => engine::Retry::Never,
+    }
+}
+
 fn step_options(options: StepOptions) -> engine::StepOptions {
     engine::StepOptions {
-        retries: options.retries.map(|retries| RetryOptions {
-            limit: retries.limit,
-            delay: retries.delay.into(),
-            backoff: retries.backoff.map(|backoff| match backoff {
-                Backoff::Constant => engine::Backoff::Constant,
-                Backoff::Linear => engine::Backoff::Linear,
-                Backoff::Exponential => engine::Backoff::Exponential,
-            }),
-        }),
+        retries: options.retries.map(retries),
         timeout: options.timeout.map(Into::into),
         sensitive_output: options.sensitive_output,
+        rollback: options.rollback.map(|rollback| engine::RollbackOptions {
+            retries: rollback.retries.map(retries),
+            timeout: rollback.timeout.map(Into::into),
+        }),
+    }
+}
+
+fn retries(retries: WitRetries) -> RetryOptions {
+    RetryOptions {
+        limit: retries.limit,
+        delay: match retries.delay {
+            RetryDelay::Fixed(delay) => engine::RetryDelay::Fixed(delay.into()),
+            RetryDelay::Dynamic => engine::RetryDelay::Dynamic,
+        },
+        backoff: retries.backoff.map(|backoff| match backoff {
+            Backoff::Constant => engine::Backoff::Constant,
+            Backoff::Linear => engine::Backoff::Linear,
+            Backoff::Exponential => engine::Backoff::Exponential,
+        }),
     }
 }

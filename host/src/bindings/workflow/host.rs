@@ -2,17 +2,24 @@
 
 use std::sync::Arc;
 
-use miniflow_runtime::dispatcher::{CreateOptions, StatusReport};
+use miniflow_runtime::dispatcher::{BatchError, CreateOptions, RestartFrom, StatusReport, SubscribeOptions};
 use miniflow_runtime::engine::duration::DurationSpec;
+use miniflow_runtime::engine::{StepKind, text};
 use miniflow_runtime::storage::Retention;
-use miniflow_runtime::{ApiError as RuntimeError, Bytes, InstanceStatus};
-use wasmtime::component::Accessor;
+use miniflow_runtime::{ApiError as RuntimeError, Bytes, Handle, InstanceStatus};
+use tokio::sync::Mutex;
+use wasmtime::component::{Accessor, Resource};
 
+use super::OpenSubscription;
+use super::event;
 use crate::bindings::{Bindings, Bound};
 use crate::wasm::bindings::Guest;
 use crate::wasm::bindings::miniflow::worker::types::{ApiError, Duration};
 use crate::wasm::bindings::miniflow::worker::workflow::{
-    CreateOptions as WitCreate, Host, HostWithStore, InstanceStatus as WitStatus, StatusKind,
+    Batch, BatchError as WitBatchError, BatchResult, CreateOptions as WitCreate, DeleteError, DeleteResult, Host,
+    HostSubscription, HostSubscriptionWithStore, HostWithStore, InstanceStatus as WitStatus, Many, RestartOptions,
+    Retention as WitRetention, RollbackOutcome, StatusKind, StepType, SubscribeOptions as WitSubscribe,
+    TerminateOptions,
 };
 use crate::wasm::{GuestState, Services};
 
@@ -20,69 +27,152 @@ impl Host for GuestState {}
 
 type Asked<T> = wasmtime::Result<Result<T, ApiError>>;
 
+type Store = Accessor<GuestState, Guest>;
+
 // Every question goes to the dispatcher as a message: dropping the future here drops the answer, not the deed.
 impl HostWithStore<GuestState> for Guest {
-    async fn create(store: &Accessor<GuestState, Self>, binding: String, options: WitCreate) -> Asked<String> {
-        let (services, workflow) = match resolve(store, &binding) {
-            Ok(found) => found,
-            Err(error) => return Ok(Err(error)),
-        };
-        let options = match create_options(options) {
-            Ok(options) => options,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(services.runtime().await.create(&workflow, options).await.map_err(api_error))
+    async fn create(store: &Store, binding: String, options: WitCreate) -> Asked<String> {
+        ask(store, &binding, async |runtime, workflow| runtime.create(&workflow, create_options(options)?).await).await
     }
 
-    async fn create_batch(
-        store: &Accessor<GuestState, Self>,
-        binding: String,
-        instances: Vec<WitCreate>,
-    ) -> Asked<Vec<String>> {
-        let (services, workflow) = match resolve(store, &binding) {
-            Ok(found) => found,
-            Err(error) => return Ok(Err(error)),
+    async fn create_batch(store: &Store, binding: String, instances: Vec<WitCreate>) -> Asked<Vec<String>> {
+        let create = async |runtime: Handle, workflow: String| {
+            let options = instances.into_iter().map(create_options).collect::<Result<_, _>>()?;
+            runtime.create_batch(&workflow, options).await
         };
-        let options = match instances.into_iter().map(create_options).collect() {
-            Ok(options) => options,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(services.runtime().await.create_batch(&workflow, options).await.map_err(api_error))
+        ask(store, &binding, create).await
     }
 
-    async fn get(store: &Accessor<GuestState, Self>, binding: String, id: String) -> Asked<()> {
-        let (services, workflow) = match resolve(store, &binding) {
-            Ok(found) => found,
-            Err(error) => return Ok(Err(error)),
+    async fn create_batch_with_options(store: &Store, binding: String, batch: Batch) -> Asked<BatchResult> {
+        let create = async |runtime: Handle, workflow: String| {
+            let result = match batch {
+                Batch::Count(Many { count, params, retention }) => {
+                    let options = create_options(WitCreate { id: None, params, retention })?;
+                    runtime.create_many(&workflow, count, options).await?
+                }
+                Batch::Instances(instances) => {
+                    let options = instances.into_iter().map(create_options).collect::<Result<_, _>>()?;
+                    runtime.create_each(&workflow, options).await?
+                }
+            };
+            let error =
+                |BatchError { index, id, code, message }| WitBatchError { index, id, code, message: message.into() };
+            Ok(BatchResult { created: result.created, errors: result.errors.into_iter().map(error).collect() })
         };
-        Ok(services.runtime().await.get(&workflow, &id).await.map_err(api_error))
+        ask(store, &binding, create).await
     }
 
-    async fn status(store: &Accessor<GuestState, Self>, binding: String, id: String) -> Asked<WitStatus> {
-        let (services, workflow) = match resolve(store, &binding) {
-            Ok(found) => found,
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(services.runtime().await.status(&workflow, &id).await.map(status).map_err(api_error))
+    async fn get(store: &Store, binding: String, id: String) -> Asked<()> {
+        ask(store, &binding, async |runtime, workflow| runtime.get(&workflow, &id).await).await
     }
 
-    async fn send_event(
-        store: &Accessor<GuestState, Self>,
+    async fn status(store: &Store, binding: String, id: String) -> Asked<WitStatus> {
+        ask(store, &binding, async |runtime, workflow| runtime.status(&workflow, &id).await.map(status)).await
+    }
+
+    async fn send_event(store: &Store, binding: String, id: String, event_type: String, payload: Vec<u8>) -> Asked<()> {
+        let payload = Bytes::from(payload);
+        ask(store, &binding, async |runtime, workflow| runtime.send_event(&workflow, &id, &event_type, payload).await)
+            .await
+    }
+
+    async fn pause(store: &Store, binding: String, id: String) -> Asked<()> {
+        ask(store, &binding, async |runtime, workflow| runtime.pause(&workflow, &id).await).await
+    }
+
+    async fn resume(store: &Store, binding: String, id: String) -> Asked<()> {
+        ask(store, &binding, async |runtime, workflow| runtime.resume(&workflow, &id).await).await
+    }
+
+    async fn terminate(store: &Store, binding: String, id: String, options: TerminateOptions) -> Asked<()> {
+        ask(store, &binding, async |runtime, workflow| runtime.terminate(&workflow, &id, options.rollback).await).await
+    }
+
+    async fn restart(store: &Store, binding: String, id: String, options: RestartOptions) -> Asked<()> {
+        let from = options.from.map(|from| RestartFrom {
+            name: from.name,
+            count: from.count.unwrap_or(1),
+            kind: match from.step_type {
+                None | Some(StepType::Do) => StepKind::Do,
+                Some(StepType::Sleep) => StepKind::Sleep,
+                Some(StepType::WaitForEvent) => StepKind::Wait,
+            },
+        });
+        ask(store, &binding, async |runtime, workflow| runtime.restart(&workflow, &id, from).await).await
+    }
+
+    async fn delete(store: &Store, binding: String, id: String) -> Asked<()> {
+        ask(store, &binding, async |runtime, workflow| runtime.delete(&workflow, &id).await).await
+    }
+
+    async fn delete_batch(store: &Store, binding: String, ids: Vec<String>) -> Asked<DeleteResult> {
+        let delete = async |runtime: Handle, workflow: String| {
+            let result = runtime.delete_batch(&workflow, ids).await?;
+            let error = |error: BatchError| DeleteError {
+                id: error.id.unwrap_or_default(),
+                code: error.code,
+                message: error.message.into(),
+            };
+            Ok(DeleteResult { deleted: result.deleted, errors: result.errors.into_iter().map(error).collect() })
+        };
+        ask(store, &binding, delete).await
+    }
+
+    async fn subscribe(
+        store: &Store,
         binding: String,
         id: String,
-        event_type: String,
-        payload: Vec<u8>,
-    ) -> Asked<()> {
-        let (services, workflow) = match resolve(store, &binding) {
-            Ok(found) => found,
-            Err(error) => return Ok(Err(error)),
-        };
-        let payload = Bytes::from(payload);
-        Ok(services.runtime().await.send_event(&workflow, &id, &event_type, payload).await.map_err(api_error))
+        options: WitSubscribe,
+    ) -> Asked<Resource<OpenSubscription>> {
+        let options = SubscribeOptions { cursor: options.cursor, filter: options.filter };
+        let follow = async |runtime: Handle, workflow: String| runtime.subscribe(&workflow, &id, options).await;
+        match ask(store, &binding, follow).await? {
+            Ok(subscription) => {
+                let open = OpenSubscription(Arc::new(Mutex::new(subscription)));
+                Ok(Ok(store.with(|mut access| access.get().table().push(open))?))
+            }
+            Err(error) => Ok(Err(error)),
+        }
     }
 }
 
-fn resolve(store: &Accessor<GuestState, Guest>, binding: &str) -> Result<(Arc<Services>, String), ApiError> {
+impl HostSubscription for GuestState {
+    fn drop(&mut self, this: Resource<OpenSubscription>) -> wasmtime::Result<()> {
+        self.table().delete(this)?;
+        Ok(())
+    }
+}
+
+impl HostSubscriptionWithStore<GuestState> for Guest {
+    async fn next(store: &Store, this: Resource<OpenSubscription>) -> wasmtime::Result<Option<Vec<u8>>> {
+        let (open, busy) = store.with(|mut access| {
+            let state = access.get();
+            // A workflow that follows another waits for something of the outside world.
+            let busy = state.run().map(|run| run.busy());
+            state.table().get(&this).map(|open| (Arc::clone(&open.0), busy))
+        })?;
+        let mut subscription = open.lock().await;
+        let event = subscription.next().await;
+        drop(busy);
+        Ok(event.map(|event| event::to_json(subscription.instance_id(), &event)))
+    }
+}
+
+/// Asks the runtime about the workflow that `binding` stands for.
+async fn ask<T>(
+    store: &Store,
+    binding: &str,
+    question: impl AsyncFnOnce(Handle, String) -> Result<T, RuntimeError>,
+) -> Asked<T> {
+    let (services, workflow) = match resolve(store, binding) {
+        Ok(found) => found,
+        Err(error) => return Ok(Err(error)),
+    };
+    let runtime = services.runtime().await.clone();
+    Ok(question(runtime, workflow).await.map_err(api_error))
+}
+
+fn resolve(store: &Store, binding: &str) -> Result<(Arc<Services>, String), ApiError> {
     store.with(|mut access| {
         let state = access.get();
         let workflow = workflow(state.bound(), binding)?;
@@ -104,31 +194,28 @@ fn workflow(bindings: &Bindings, binding: &str) -> Result<String, ApiError> {
     Err(ApiError { code: "binding.not_found".to_owned(), message: format!("{problem} ({bound})") })
 }
 
-fn create_options(options: WitCreate) -> Result<CreateOptions, ApiError> {
-    let (success_ms, error_ms) = match options.retention {
-        Some(kept) => (retention(kept.success)?, retention(kept.error)?),
-        None => (None, None),
-    };
+fn create_options(options: WitCreate) -> Result<CreateOptions, RuntimeError> {
     Ok(CreateOptions {
         id: options.id,
         params: options.params.map(Bytes::from),
-        retention: Retention { success_ms, error_ms },
+        retention: options.retention.map(retention).transpose()?.unwrap_or_default(),
         ..CreateOptions::default()
     })
 }
 
-fn retention(kept: Option<Duration>) -> Result<Option<u64>, ApiError> {
-    let invalid = |error: &dyn std::fmt::Display| ApiError {
-        code: "body".to_owned(),
-        message: format!("(body) Retention is invalid: {error}"),
+fn retention(kept: WitRetention) -> Result<Retention, RuntimeError> {
+    let ms = |kept: Option<Duration>| {
+        let ms = kept.map(|kept| DurationSpec::from(kept).to_ms()).transpose();
+        ms.map_err(|_| RuntimeError { code: "body", message: text::INVALID_RETENTION.to_owned() })
     };
-    kept.map(|kept| DurationSpec::from(kept).to_ms().map_err(|error| invalid(&error))).transpose()
+    Ok(Retention { success_ms: ms(kept.success)?, error_ms: ms(kept.error)? })
 }
 
 fn status(report: StatusReport) -> WitStatus {
     let status = match report.status {
         InstanceStatus::Queued => StatusKind::Queued,
-        InstanceStatus::Running => StatusKind::Running,
+        // While compensations run the binding goes on to say `running` (documented).
+        InstanceStatus::Running | InstanceStatus::RollingBack => StatusKind::Running,
         InstanceStatus::Paused => StatusKind::Paused,
         InstanceStatus::Errored => StatusKind::Errored,
         InstanceStatus::Terminated => StatusKind::Terminated,
@@ -141,7 +228,10 @@ fn status(report: StatusReport) -> WitStatus {
         status,
         error: report.error.map(Into::into),
         output: report.output.map(|output| output.to_vec()),
-        rollback: None,
+        rollback: report.rollback.map(|rollback| RollbackOutcome {
+            complete: rollback.error.is_none(),
+            error: rollback.error.map(Into::into),
+        }),
     }
 }
 
@@ -153,6 +243,7 @@ fn api_error(error: RuntimeError) -> ApiError {
 mod tests {
     use super::*;
 
+    // rules: C2.1-33
     #[test]
     fn an_unknown_binding_is_told_with_what_is_bound() {
         let bindings: Bindings = [

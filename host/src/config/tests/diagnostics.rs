@@ -22,6 +22,7 @@ fn check_workflow(field: &str, expected: &[&str]) {
     check(&format!(r#""workflows":[{{"name":"n","binding":"B","class_name":"C",{field}}}]"#), expected);
 }
 
+// rules: S8, S17, C4.14-2
 #[test]
 fn a_complete_workflow_is_right() {
     check_workflow(
@@ -33,6 +34,7 @@ fn a_complete_workflow_is_right() {
     check_workflow(r#""limits":{"steps":1.0}"#, &[]);
 }
 
+// rules: A169, A171
 #[test]
 fn the_list_of_workflows_and_its_items_have_types() {
     check(r#""workflows":{"a":1}"#, &[r#"The field "workflows" should be an array but got {"a":1}."#]);
@@ -47,6 +49,7 @@ fn the_list_of_workflows_and_its_items_have_types() {
     );
 }
 
+// rules: S8, A169, A171
 #[test]
 fn a_workflow_has_a_binding_a_name_and_a_class() {
     check(
@@ -65,6 +68,7 @@ fn a_workflow_has_a_binding_a_name_and_a_class() {
     );
 }
 
+// rules: C2.1-26, C3-14, A107, A169, A171
 #[test]
 fn a_workflow_name_has_a_form() {
     let error = "\"workflows[0]\" binding \"name\" field is invalid. Workflow names must be 1-64 characters long, start \
@@ -81,6 +85,7 @@ fn a_workflow_name_has_a_form() {
     }
 }
 
+// rules: A169, A171
 #[test]
 fn optional_fields_of_a_workflow_have_types() {
     let got = |field: &str| format!(r#"{{"name":"n","binding":"B","class_name":"C",{field}}}"#);
@@ -104,6 +109,7 @@ fn optional_fields_of_a_workflow_have_types() {
     }
 }
 
+// rules: A171
 #[test]
 fn schedules_are_not_empty() {
     check_workflow(r#""schedules":"""#, &[r#""workflows[0]" bindings "schedules" field must not be an empty string."#]);
@@ -114,6 +120,7 @@ fn schedules_are_not_empty() {
     );
 }
 
+// rules: A169, A171
 #[test]
 fn limits_are_positive_integers() {
     for value in ["0", "1.5", "-1", "\"1\"", "null", "[1]"] {
@@ -140,6 +147,7 @@ fn a_limit_of_processor_time_is_a_positive_integer() {
     check(r#""limits":1"#, &["Expected \"limits\" to be of type object but got 1."]);
 }
 
+// rules: A169, A171
 #[test]
 fn more_steps_than_production_allows_are_pointed_out() {
     check_workflow(
@@ -149,14 +157,25 @@ fn more_steps_than_production_allows_are_pointed_out() {
     );
 }
 
+// rules: C4.14-2, A171
 #[test]
 fn retention_and_jurisdiction_have_values() {
-    for value in ["0", "-1", "1.5", "\"\"", "true", "{}"] {
+    for value in ["0", "-1", "1.5", "\"\"", "true", "{}", "\"10 foo\"", "\"0 seconds\""] {
         check_workflow(
             &format!(r#""default_retention":{{"error_retention":{value}}}"#),
             &[&format!(
                 "\"workflows[0]\" bindings \"default_retention.error_retention\" field must be a positive integer of \
                  milliseconds or a duration string such as \"3 days\", but got {value}."
+            )],
+        );
+    }
+    check_workflow(r#""default_retention":{"success_retention":"30 days","error_retention":2592000000}"#, &[]);
+    for value in ["\"31 days\"", "2592000001"] {
+        check_workflow(
+            &format!(r#""default_retention":{{"success_retention":{value}}}"#),
+            &[&format!(
+                "\"workflows[0]\" bindings \"default_retention.success_retention\" field must be at most 30 days, but got \
+                 {value}."
             )],
         );
     }
@@ -166,6 +185,7 @@ fn retention_and_jurisdiction_have_values() {
     );
 }
 
+// rules: S17, A169, A171
 #[test]
 fn unknown_fields_are_pointed_out() {
     check_workflow(r#""remote":true"#, &[r#"Unexpected fields found in workflows[0] field: "remote""#]);
@@ -179,6 +199,7 @@ fn unknown_fields_are_pointed_out() {
     check(r#""build":{"cmd":"x"}"#, &[r#"Unexpected fields found in build field: "cmd""#]);
 }
 
+// rules: A169, A171
 #[test]
 fn workflow_names_are_unique() {
     check(
@@ -189,15 +210,18 @@ fn workflow_names_are_unique() {
     );
 }
 
+// rules: C4.14-3, A171
 #[test]
 fn limits_and_schedules_belong_to_the_worker_that_defines_the_workflow() {
     check_workflow(
-        r#""script_name":"other","limits":{"steps":1},"schedules":"* * * * *""#,
+        r#""script_name":"other","limits":{"steps":1},"schedules":"* * * * *","default_retention":{}"#,
         &[
             "Workflow \"n\" has \"limits\" configured but references external script \"other\". Configure limits on the \
              worker that defines the workflow.",
             "Workflow \"n\" has \"schedules\" configured but references external script \"other\". Configure schedules \
              on the worker that defines the workflow.",
+            "Workflow \"n\" has \"default_retention\" configured but references external script \"other\". Configure \
+             default_retention on the worker that defines the workflow.",
             "workflow `n` is defined by the Worker `other`, which is not run here",
         ],
     );

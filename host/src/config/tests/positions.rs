@@ -2,6 +2,7 @@
 
 use super::{Folder, PACKAGE, json, toml};
 
+// rules: A171
 #[test]
 fn a_problem_in_jsonc_has_its_line_and_column() {
     let folder = json(
@@ -17,6 +18,7 @@ fn a_problem_in_jsonc_has_its_line_and_column() {
     );
 }
 
+// rules: A171
 #[test]
 fn a_problem_in_toml_has_its_line_and_column() {
     let folder = toml(
@@ -102,6 +104,7 @@ fn every_syntax_error_of_toml_is_reported() {
     assert!(said.contains("wrangler.toml:1:8\n") && said.contains("wrangler.toml:3:8\n"), "{said}");
 }
 
+// rules: S11
 #[test]
 fn comments_and_trailing_commas_are_fine_in_json_too() {
     let text = "// one\n{ /* two */ \"name\": \"a\", \"vars\": { \"A\": [1,], }, }\n// three";

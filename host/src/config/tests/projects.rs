@@ -57,11 +57,13 @@ fn workflow(name: &str, binding: &str, class_name: &str, schedules: &[&str]) -> 
         script_name: None,
         step_limit: None,
         concurrency_limit: None,
+        retention: miniflow_runtime::storage::Retention::default(),
         schedules: schedules.iter().map(|text| (*text).to_owned()).collect(),
         class_place: None,
     }
 }
 
+// rules: S8, S10, S17, A112
 #[test]
 fn both_languages_mean_the_same() {
     for (folder, list) in [(json(JSON), r#"{"b":[1,2],"a":null}"#), (toml(TOML), r#"{"b":[1,2],"a":""}"#)] {

@@ -1,19 +1,21 @@
 //! SQLite: one connection that writes, owned by the dispatcher's thread; readers have their own.
 
+mod chunks;
 mod reader;
 mod rows;
 mod schema;
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, named_params};
+use rusqlite::{Connection, OpenFlags, named_params};
 
 pub use reader::Reader;
 pub use schema::SCHEMA_VERSION;
 
-use super::{Durability, NewInstance, Storage, StorageError, Summary, Unfinished, Write};
+use super::{AttemptKey, Durability, Expired, NewInstance, Storage, StorageError, Summary, Unfinished, Write};
+use crate::clock::Timestamp;
 use crate::dispatcher::message::InstanceKey;
-use crate::engine::{InstanceStatus, Stamped};
+use crate::engine::{Bytes, InstanceStatus, Stamped};
 
 /// Name of the database file in a state directory.
 pub const DATABASE_FILE: &str = "miniflow.db";
@@ -69,30 +71,13 @@ impl Storage for SqliteStorage {
     fn commit(&mut self, writes: &[Write]) -> Result<(), StorageError> {
         // Dropped without commit, as on any error below, the transaction is rolled back.
         let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        {
-            let mut append = transaction.prepare_cached(APPEND)?;
-            let mut buffer = Vec::with_capacity(512);
-            for write in writes {
-                match write {
-                    Write::Create(instance, summary) => rows::insert(&transaction, instance, summary)?,
-                    Write::Append(key, entries) => {
-                        buffer.clear();
-                        rows::encode(&mut buffer, entries)?;
-                        append.execute(named_params! { ":instance": key, ":entries": &buffer })?;
-                    }
-                    Write::Update(key, summary) => rows::update(&transaction, *key, summary)?,
-                }
-            }
-        }
+        apply(&transaction, writes)?;
         transaction.commit()?;
         Ok(())
     }
 
     fn find(&mut self, workflow: &str, id: &str) -> Result<Option<InstanceKey>, StorageError> {
-        let mut statement = self.connection.prepare_cached(FIND)?;
-        let key =
-            statement.query_row(named_params! { ":workflow": workflow, ":id": id }, |row| row.get(0)).optional()?;
-        Ok(key)
+        Ok(rows::find(&self.connection, workflow, id)?)
     }
 
     fn load(&mut self, key: InstanceKey) -> Result<Option<(NewInstance, Summary)>, StorageError> {
@@ -121,9 +106,62 @@ impl Storage for SqliteStorage {
         let last = self.connection.query_row("SELECT coalesce(max(key), 0) FROM instance", [], |row| row.get(0));
         last.map_err(|error| self.damage(error))
     }
+
+    fn chunk(&mut self, key: InstanceKey, attempt: AttemptKey, index: u32) -> Result<Option<Bytes>, StorageError> {
+        Ok(chunks::get(&self.connection, key, attempt, index)?)
+    }
+
+    fn expired(&mut self, now: Timestamp, limit: usize) -> Result<Vec<Expired>, StorageError> {
+        let mut statement = self.connection.prepare_cached(EXPIRED)?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = statement.query_map(named_params! { ":now": rows::Ms(now), ":limit": limit }, |row| {
+            Ok(Expired { key: row.get("key")?, workflow: row.get("workflow")?, id: row.get("id")? })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn next_expiry(&mut self) -> Result<Option<Timestamp>, StorageError> {
+        let mut statement = self.connection.prepare_cached(NEXT_EXPIRY)?;
+        let next: Option<rows::Ms> = statement.query_row([], |row| row.get(0))?;
+        Ok(next.map(|ms| ms.0))
+    }
+}
+
+fn apply(connection: &Connection, writes: &[Write]) -> Result<(), StorageError> {
+    let mut append = connection.prepare_cached(APPEND)?;
+    let mut buffer = Vec::with_capacity(512);
+    for write in writes {
+        match write {
+            Write::Create(instance, summary) => rows::insert(connection, instance, summary)?,
+            Write::Append(key, entries) => {
+                buffer.clear();
+                rows::encode(&mut buffer, entries)?;
+                append.execute(named_params! { ":instance": key, ":entries": &buffer })?;
+            }
+            Write::Update(key, summary) => rows::update(connection, *key, summary)?,
+            Write::Wipe(key) => wipe(connection, *key)?,
+            Write::Delete(key) => {
+                wipe(connection, *key)?;
+                connection.prepare_cached(DELETE)?.execute(named_params! { ":key": key })?;
+            }
+            Write::Chunk { key, attempt, index, bytes } => chunks::put(connection, *key, *attempt, *index, bytes)?,
+            Write::DropChunks(key, attempt) => chunks::drop_attempt(connection, *key, *attempt)?,
+            Write::DropChunksFrom(key, step) => chunks::drop_from(connection, *key, *step)?,
+        }
+    }
+    Ok(())
+}
+
+fn wipe(connection: &Connection, key: InstanceKey) -> rusqlite::Result<()> {
+    connection.prepare_cached(WIPE)?.execute(named_params! { ":instance": key })?;
+    chunks::drop_from(connection, key, 0)
 }
 
 const APPEND: &str = "INSERT INTO journal (instance, entries) VALUES (:instance, :entries)";
-const FIND: &str = "SELECT key FROM instance WHERE workflow = :workflow AND id = :id";
+const WIPE: &str = "DELETE FROM journal WHERE instance = :instance";
+const DELETE: &str = "DELETE FROM instance WHERE key = :key";
 const UNFINISHED: &str = "SELECT key, workflow, status, wake_at FROM instance
     WHERE status NOT IN ('complete', 'errored', 'terminated') ORDER BY key";
+const EXPIRED: &str = "SELECT key, workflow, id FROM instance WHERE expires_at <= :now
+    ORDER BY expires_at, key LIMIT :limit";
+const NEXT_EXPIRY: &str = "SELECT min(expires_at) FROM instance WHERE expires_at IS NOT NULL";

@@ -6,10 +6,10 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use super::super::{NewInstance, Retention, StorageError, Summary, Trigger};
 use crate::clock::Timestamp;
 use crate::dispatcher::message::InstanceKey;
-use crate::engine::{Bytes, ErrorInfo, InstanceStatus, Stamped};
+use crate::engine::{Bytes, ErrorInfo, InstanceStatus, RollbackOutcome, Stamped};
 use crate::run::Schedule;
 
-/// A moment as SQLite keeps it; the end of time is the largest number it has.
+/// A moment, or a time in milliseconds, as SQLite keeps it; the end of time is the largest number it has.
 pub(super) struct Ms(pub(super) Timestamp);
 
 impl ToSql for Ms {
@@ -42,13 +42,24 @@ pub(super) fn insert(connection: &Connection, instance: &NewInstance, summary: &
         ":payload": &instance.payload[..],
         ":cron": instance.schedule.as_ref().map(|schedule| schedule.cron.as_str()),
         ":scheduled_time": instance.schedule.as_ref().map(|schedule| Ms(schedule.scheduled_time)),
-        ":retain_success_ms": instance.retention.success_ms,
-        ":retain_error_ms": instance.retention.error_ms,
+        ":retain_success_ms": instance.retention.success_ms.map(|ms| Ms(Timestamp(ms))),
+        ":retain_error_ms": instance.retention.error_ms.map(|ms| Ms(Timestamp(ms))),
     })?;
-    Ok(())
+    // A new instance has nothing but a status, nearly always.
+    let bare = Summary {
+        status: summary.status,
+        wake_at: None,
+        ended: None,
+        output: None,
+        error: None,
+        rollback: None,
+        expires: None,
+    };
+    if *summary == bare { Ok(()) } else { update(connection, instance.key, summary) }
 }
 
 pub(super) fn update(connection: &Connection, key: InstanceKey, summary: &Summary) -> rusqlite::Result<()> {
+    let rollback_error = summary.rollback.as_ref().and_then(|rollback| rollback.error.as_ref());
     let mut statement = connection.prepare_cached(UPDATE)?;
     statement.execute(named_params! {
         ":key": key,
@@ -58,6 +69,15 @@ pub(super) fn update(connection: &Connection, key: InstanceKey, summary: &Summar
         ":output": summary.output.as_deref(),
         ":error_name": summary.error.as_ref().map(|error| error.name.as_str()),
         ":error_message": summary.error.as_ref().map(|error| error.message.as_str()),
+        ":error_backtrace": summary.error.as_ref().and_then(|error| error.backtrace.as_deref()),
+        ":rollback": summary.rollback.as_ref().map(|rollback| match rollback.error {
+            None => COMPLETE,
+            Some(_) => FAILED,
+        }),
+        ":rollback_error_name": rollback_error.map(|error| error.name.as_str()),
+        ":rollback_error_message": rollback_error.map(|error| error.message.as_str()),
+        ":rollback_error_backtrace": rollback_error.and_then(|error| error.backtrace.as_deref()),
+        ":expires_at": summary.expires.map(Ms),
     })?;
     Ok(())
 }
@@ -87,15 +107,35 @@ pub(super) fn load(connection: &Connection, key: InstanceKey) -> Result<Option<(
 }
 
 pub(super) fn summary(row: &Row<'_>) -> rusqlite::Result<Summary> {
-    let error_name: Option<String> = row.get("error_name")?;
-    let error_message: Option<String> = row.get("error_message")?;
     Ok(Summary {
         status: InstanceStatus::parse(row.get_ref("status")?.as_str()?),
         wake_at: moment(row, "wake_at")?,
         ended: moment(row, "ended_at")?,
         output: row.get::<_, Option<Vec<u8>>>("output")?.map(Bytes::from),
-        error: error_name.zip(error_message).map(|(name, message)| ErrorInfo { name, message }),
+        error: error(row, ["error_name", "error_message", "error_backtrace"])?,
+        rollback: rollback(row)?,
+        expires: moment(row, "expires_at")?,
     })
+}
+
+fn error(row: &Row<'_>, [name, message, backtrace]: [&str; 3]) -> rusqlite::Result<Option<ErrorInfo>> {
+    let named: Option<String> = row.get(name)?;
+    let message: Option<String> = row.get(message)?;
+    let backtrace = row.get(backtrace)?;
+    Ok(named.zip(message).map(|(name, message)| ErrorInfo { name, message, backtrace }))
+}
+
+fn rollback(row: &Row<'_>) -> rusqlite::Result<Option<RollbackOutcome>> {
+    let Some(word) = row.get::<_, Option<String>>("rollback")? else { return Ok(None) };
+    let error = error(row, ["rollback_error_name", "rollback_error_message", "rollback_error_backtrace"])?;
+    // What did not complete has failed, whether or not it says why.
+    let failed = || error.unwrap_or_else(|| ErrorInfo::new("Error", ""));
+    Ok(Some(RollbackOutcome { error: (word != COMPLETE).then(failed) }))
+}
+
+pub(super) fn find(connection: &Connection, workflow: &str, id: &str) -> rusqlite::Result<Option<InstanceKey>> {
+    let mut statement = connection.prepare_cached(FIND)?;
+    statement.query_row(named_params! { ":workflow": workflow, ":id": id }, |row| row.get(0)).optional()
 }
 
 pub(super) fn journal(
@@ -118,11 +158,18 @@ fn moment(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>> {
     Ok(row.get::<_, Option<Ms>>(column)?.map(|ms| ms.0))
 }
 
+/// Words of the column `rollback`.
+const COMPLETE: &str = "complete";
+const FAILED: &str = "failed";
+
 const INSERT: &str = "INSERT INTO instance
     (key, workflow, id, status, created_at, trigger, payload, cron, scheduled_time, retain_success_ms, retain_error_ms)
     VALUES (:key, :workflow, :id, :status, :created_at, :trigger, :payload, :cron, :scheduled_time,
             :retain_success_ms, :retain_error_ms)";
 const UPDATE: &str = "UPDATE instance SET status = :status, wake_at = :wake_at, ended_at = :ended_at, output = :output,
-    error_name = :error_name, error_message = :error_message WHERE key = :key";
+    error_name = :error_name, error_message = :error_message, error_backtrace = :error_backtrace,
+    rollback = :rollback, rollback_error_name = :rollback_error_name, rollback_error_message = :rollback_error_message,
+    rollback_error_backtrace = :rollback_error_backtrace, expires_at = :expires_at WHERE key = :key";
+const FIND: &str = "SELECT key FROM instance WHERE workflow = :workflow AND id = :id";
 const LOAD: &str = "SELECT * FROM instance WHERE key = :key";
 const JOURNAL: &str = "SELECT entries FROM journal WHERE instance = :instance ORDER BY seq";

@@ -7,7 +7,8 @@ use rusqlite::{Connection, ErrorCode};
 use super::super::{Durability, StorageError};
 
 /// The migrations, in order. A file that has landed is never edited.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_journal.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("migrations/0001_journal.sql"), include_str!("migrations/0002_expiry_and_chunks.sql")];
 
 /// The schema this version writes.
 #[expect(clippy::cast_possible_wrap, reason = "a handful of files")]
@@ -35,7 +36,7 @@ pub(super) fn prepare(connection: &Connection, path: &Path, durability: Durabili
         return Err(StorageError::Newer { path: path.to_owned(), found, known: SCHEMA_VERSION });
     }
     configure(connection, durability).map_err(|error| named(error, path))?;
-    migrate(connection, path, MIGRATIONS, found).map_err(|error| named(error, path))
+    migrate(connection, path, MIGRATIONS, found)
 }
 
 /// Reads the version without writing a byte: a file that is not ours is found out here.
@@ -65,29 +66,45 @@ fn ignore_no_rows(error: rusqlite::Error) -> rusqlite::Result<()> {
     }
 }
 
-fn migrate(connection: &Connection, path: &Path, migrations: &[&str], found: i64) -> rusqlite::Result<()> {
+fn migrate(connection: &Connection, path: &Path, migrations: &[&str], found: i64) -> Result<(), StorageError> {
     let done = usize::try_from(found).unwrap_or(0);
     if done >= migrations.len() {
         return Ok(());
     }
     if done > 0 && path.exists() {
-        // What a migration does to somebody's state can be taken back.
-        let copy = path.with_extension(format!("v{found}.backup"));
-        connection.execute("VACUUM INTO ?1", [copy.to_string_lossy()])?;
+        back_up(connection, path, found)?;
     }
-    connection.execute_batch("BEGIN IMMEDIATE")?;
-    let run = || {
-        for sql in &migrations[done..] {
-            connection.execute_batch(sql)?;
-        }
-        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-        connection.pragma_update(None, "user_version", i64::try_from(migrations.len()).unwrap_or(i64::MAX))?;
-        connection.execute_batch("COMMIT")
-    };
-    run().inspect_err(|_| {
+    run(connection, &migrations[done..], migrations.len()).map_err(|error| {
         // The error that matters is the first.
         let _ = connection.execute_batch("ROLLBACK");
+        named(error, path)
     })
+}
+
+/// Keeps a copy of the database, so that what a migration does to somebody's state can be taken back.
+///
+/// SQLite does not copy over a file that is there. One is, when a copy or the migration after it was cut off, or when somebody took a
+/// migration back: the copy that counts is of what is migrated now.
+fn back_up(connection: &Connection, path: &Path, found: i64) -> Result<(), StorageError> {
+    let copy = path.with_extension(format!("v{found}.backup"));
+    let part = path.with_extension(format!("v{found}.backup.part"));
+    let unusable = |source| StorageError::Unusable { path: path.parent().unwrap_or(path).to_owned(), source };
+    match std::fs::remove_file(&part) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(unusable(error)),
+        _ => {}
+    }
+    connection.execute("VACUUM INTO ?1", [part.to_string_lossy()]).map_err(|error| named(error, path))?;
+    std::fs::rename(&part, &copy).map_err(unusable)
+}
+
+fn run(connection: &Connection, migrations: &[&str], version: usize) -> rusqlite::Result<()> {
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    for sql in migrations {
+        connection.execute_batch(sql)?;
+    }
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    connection.pragma_update(None, "user_version", i64::try_from(version).unwrap_or(i64::MAX))?;
+    connection.execute_batch("COMMIT")
 }
 
 pub(super) fn named(source: rusqlite::Error, path: &Path) -> StorageError {
@@ -115,6 +132,42 @@ mod tests {
         let copy = Connection::open(directory.path().join("miniflow.v1.backup")).unwrap();
         assert_eq!(copy.query_row("SELECT x FROM a", [], |row| row.get::<_, i64>(0)).unwrap(), 7);
         assert_eq!(version(&copy).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_migration_that_was_cut_off_after_its_copy_is_done_at_the_next_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("miniflow.db");
+        let connection = Connection::open(&path).unwrap();
+        let first = "CREATE TABLE a (x INTEGER)";
+        migrate(&connection, &path, &[first], 0).unwrap();
+        assert!(migrate(&connection, &path, &[first, "no SQL"], 1).is_err());
+        assert_eq!(version(&connection).unwrap(), 1);
+        std::fs::write(directory.path().join("miniflow.v1.backup.part"), "half a copy").unwrap();
+        connection.execute_batch("INSERT INTO a VALUES (8)").unwrap();
+        migrate(&connection, &path, &[first, "DROP TABLE a"], 1).unwrap();
+        let copy = Connection::open(directory.path().join("miniflow.v1.backup")).unwrap();
+        assert_eq!(copy.query_row("SELECT x FROM a", [], |row| row.get::<_, i64>(0)).unwrap(), 8);
+        assert!(!directory.path().join("miniflow.v1.backup.part").exists());
+    }
+
+    /// What SQLite says of a query, so that an index that serves it is used.
+    fn plan(connection: &Connection, query: &str) -> String {
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
+        let parameters = vec![7; statement.parameter_count()];
+        let rows =
+            statement.query_map(rusqlite::params_from_iter(parameters), |row| row.get::<_, String>("detail")).unwrap();
+        rows.map(Result::unwrap).collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn removal_looks_at_nothing_that_is_not_due() {
+        let connection = Connection::open_in_memory().unwrap();
+        migrate(&connection, Path::new(":memory:"), MIGRATIONS, 0).unwrap();
+        let expired = plan(&connection, super::super::EXPIRED);
+        assert_eq!(expired, "SEARCH instance USING INDEX instance_by_expiry (expires_at<?)");
+        let next = plan(&connection, super::super::NEXT_EXPIRY);
+        assert_eq!(next, "SEARCH instance USING COVERING INDEX instance_by_expiry (expires_at>?)");
     }
 
     #[test]

@@ -1,0 +1,98 @@
+//! The start: picking up what an earlier process left.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::admission::Admission;
+use super::core::{Core, WHOLE_INSTANCE};
+use super::message::Message;
+use super::{GuestRunner, Recovered, WorkflowDefinition};
+use crate::clock::Clock;
+use crate::engine::{Entry, InstanceStatus};
+use crate::storage::{Storage, StorageError};
+
+impl<S: Storage> Core<S> {
+    /// The state as the storage has it: timers for those that wait, the rest is to be started.
+    pub(super) fn recover(
+        mut storage: S,
+        clock: Arc<dyn Clock>,
+        runner: Arc<dyn GuestRunner>,
+        (workflows, account_limit): (Vec<WorkflowDefinition>, usize),
+        (sender, has_reader): (mpsc::UnboundedSender<Message>, bool),
+    ) -> Result<(Self, Recovered), StorageError> {
+        let next_key = storage.last_key()? + 1;
+        let unfinished = storage.unfinished()?;
+        let next_expiry = storage.next_expiry()?;
+        let mut core = Self {
+            storage,
+            clock,
+            runner,
+            definitions: HashMap::new(),
+            sender,
+            committing: Arc::default(),
+            has_reader,
+            residents: HashMap::new(),
+            ids: HashMap::new(),
+            timers: BTreeSet::new(),
+            admission: Admission::new(account_limit),
+            dirty: Vec::new(),
+            urgent: false,
+            replies: Vec::new(),
+            starts: VecDeque::new(),
+            wanted: HashMap::new(),
+            deletes: Vec::new(),
+            chunks: Vec::new(),
+            subscribers: HashMap::new(),
+            next_expiry,
+            expiry_changed: false,
+            leaving: Vec::new(),
+            busy: 0,
+            parked: 0,
+            next_key,
+            next_run: 1,
+            stopping: None,
+        };
+        for workflow in workflows {
+            let name = Arc::from(workflow.name.as_str());
+            core.admission.add(&name, workflow.concurrency);
+            core.definitions.insert(name, Arc::new(workflow));
+        }
+        let mut recovered = Recovered::default();
+        // Those that were running before those that had not begun: woken instances go before new ones.
+        let (queued, begun): (Vec<_>, Vec<_>) =
+            unfinished.into_iter().partition(|row| row.status == InstanceStatus::Queued);
+        for row in begun.into_iter().chain(queued) {
+            if !core.definitions.contains_key(row.workflow.as_str()) {
+                recovered.orphaned += 1;
+                continue;
+            }
+            recovered.unfinished += 1;
+            match (row.status, row.wake_at) {
+                (InstanceStatus::Waiting | InstanceStatus::RollingBack, Some(wake_at)) => {
+                    recovered.next_wake = Some(recovered.next_wake.map_or(wake_at, |next| next.min(wake_at)));
+                    core.timers.insert((wake_at, row.key, WHOLE_INSTANCE));
+                }
+                // The bodies it waited for have ended with their process.
+                (InstanceStatus::WaitingForPause, _) => {
+                    core.load(row.key);
+                    let now = core.clock.now();
+                    core.take_entry(row.key, Entry::Paused, now);
+                }
+                (
+                    InstanceStatus::Queued
+                    | InstanceStatus::Running
+                    | InstanceStatus::Waiting
+                    | InstanceStatus::RollingBack,
+                    _,
+                ) => {
+                    let woken = row.status != InstanceStatus::Queued;
+                    core.want(row.key, row.workflow, woken);
+                }
+                _ => {}
+            }
+        }
+        Ok((core, recovered))
+    }
+}

@@ -1,0 +1,86 @@
+//! Outputs that are streams: storing their chunks, and reading them again.
+
+use tokio::sync::oneshot;
+
+use super::core::{After, Core, chain};
+use super::message::{InstanceKey, RunId};
+use crate::engine::{Bytes, Entry, ErrorInfo, StepKey, StepNo, StepState, limits, text};
+use crate::storage::{AttemptKey, Storage, Write};
+
+/// A piece of a stream, and who waits for it to be stored.
+pub(super) struct Piece {
+    pub(super) step: StepKey,
+    pub(super) attempt: u32,
+    pub(super) index: u32,
+    pub(super) bytes: Bytes,
+    pub(super) total: u64,
+    pub(super) reply: oneshot::Sender<Result<(), ErrorInfo>>,
+}
+
+impl<S: Storage> Core<S> {
+    pub(super) fn chunk(&mut self, key: InstanceKey, run: RunId, piece: Piece) {
+        if !self.is_active(key, run) {
+            return;
+        }
+        let Piece { step, attempt, index, bytes, total, reply } = piece;
+        let Some(resident) = self.residents.get_mut(&key) else { return };
+        let Some(no) = resident.instance.find(&step) else { return };
+        let runs = matches!(
+            resident.instance.step(no).map(|step| &step.state),
+            Some(StepState::Executing { attempt: running, .. }) if *running == attempt
+        );
+        if !runs {
+            // Its time is over. Whoever writes is told when it settles.
+            let _ = reply.send(Ok(()));
+            return;
+        }
+        if resident.instance.bytes() + total > limits::INSTANCE_BYTES_MAX {
+            let _ = reply.send(Err(ErrorInfo::new(text::FATAL, text::STORAGE_LIMIT)));
+            return;
+        }
+        resident.streaming.insert(no);
+        if index == 0 && attempt > 1 {
+            // What an attempt left that ended with its process.
+            self.chunks.push(Write::DropChunks(key, AttemptKey { step: no, attempt: attempt - 1 }));
+        }
+        self.chunks.push(Write::Chunk { key, attempt: AttemptKey { step: no, attempt }, index, bytes });
+        self.urgent = true;
+        self.replies.push(After::Stored(reply));
+    }
+
+    pub(super) fn read_chunk(
+        &mut self,
+        key: InstanceKey,
+        attempt: AttemptKey,
+        index: u32,
+        reply: oneshot::Sender<Option<Bytes>>,
+    ) {
+        let found = self.storage.chunk(key, attempt, index).unwrap_or_else(|error| {
+            tracing::error!(instance.key = key, error = %chain(&error), "cannot read a stored stream");
+            None
+        });
+        // The asker may have gone.
+        let _ = reply.send(found);
+    }
+
+    /// An attempt that failed leaves nothing of its stream.
+    pub(super) fn drop_stream(&mut self, key: InstanceKey, entry: &Entry) {
+        let Some(resident) = self.residents.get_mut(&key) else { return };
+        let failed = match entry {
+            Entry::AttemptFailed { step, .. } | Entry::AttemptInterrupted { step } | Entry::StepFailed { step, .. } => {
+                *step
+            }
+            Entry::Restarted { from, .. } => {
+                let from: StepNo = from.unwrap_or(0);
+                resident.streaming.retain(|step| *step < from);
+                return self.chunks.push(Write::DropChunksFrom(key, from));
+            }
+            _ => return,
+        };
+        if resident.streaming.remove(&failed)
+            && let Some(StepState::Executing { attempt, .. }) = resident.instance.step(failed).map(|step| &step.state)
+        {
+            self.chunks.push(Write::DropChunks(key, AttemptKey { step: failed, attempt: *attempt }));
+        }
+    }
+}

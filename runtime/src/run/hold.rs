@@ -1,0 +1,79 @@
+//! A pause that is to come: nothing new begins, what runs is finished.
+
+use std::sync::atomic::Ordering;
+
+use tokio::sync::oneshot;
+
+use super::{Inner, Run};
+use crate::dispatcher::message::Message;
+
+/// Whether the guest may begin anything.
+#[derive(Default)]
+pub(super) struct Hold {
+    held: bool,
+    /// The dispatcher knows that nothing runs any more.
+    told: bool,
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+impl Inner {
+    /// Whether a body runs, or a result of one is not known to be durable.
+    fn is_busy(&self) -> bool {
+        !self.bodies.is_empty() || self.committing > 0
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.hold.held
+    }
+
+    /// A body begins after all: when it is over that is told again.
+    pub(super) fn body_begins(&mut self) {
+        self.hold.told = false;
+    }
+}
+
+impl Run {
+    /// Lets nothing new begin. Returns whether something runs that is to be finished first; then [`Message::Held`] says when it is.
+    pub(crate) fn hold(&self) -> bool {
+        let mut inner = self.lock();
+        inner.hold.held = true;
+        inner.is_busy()
+    }
+
+    /// Lets the guest go on.
+    pub(crate) fn release(&self) {
+        let mut inner = self.lock();
+        inner.hold.held = false;
+        inner.hold.told = false;
+        for waiting in inner.hold.waiting.drain(..) {
+            // A call that was dropped meanwhile needs no place.
+            let _ = waiting.send(());
+        }
+    }
+
+    /// Returns when something new may begin: at once, but while a pause is to come.
+    pub(super) async fn pass(&self) {
+        loop {
+            let released = {
+                let mut inner = self.lock();
+                if !inner.hold.held {
+                    return;
+                }
+                let (sender, released) = oneshot::channel();
+                inner.hold.waiting.push(sender);
+                released
+            };
+            if released.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    pub(super) fn tell_held(&self, inner: &mut Inner) {
+        if inner.hold.held && !inner.hold.told && !inner.is_busy() && !self.stopping.load(Ordering::Acquire) {
+            inner.hold.told = true;
+            self.flush(inner);
+            let _ = self.engine.send(Message::Held { run: self.id, key: self.key });
+        }
+    }
+}
