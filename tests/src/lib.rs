@@ -17,10 +17,13 @@
 //! [`Dev`] says what is served, and owns its state: started again, it goes on with it. [`Server`] is the running process; it ends
 //! with the value. [`Sink`] is the outside world, in which the bodies of steps leave traces that can be counted.
 //!
+//! [`conformance`] is apart from that: it knows which rules the tests prove.
+//!
 //! Promises: ports are free ones, folders are temporary ones, and nothing is waited for by the clock: every wait is for something
 //! that can be seen, and a wait in vain fails after [`PATIENCE`] with everything the server has said.
 
 mod client;
+pub mod conformance;
 mod dev;
 mod log;
 mod server;
@@ -35,4 +38,4 @@ pub use server::Server;
 pub use sink::{Reply, Seen, Sink};
 pub use wait::{PATIENCE, Patience, eventually};
 pub use worker::{build, repository};
-pub use workflow::{Instance, Workflow, bound};
+pub use workflow::{Instance, RestartFrom, Workflow, bound};

@@ -9,7 +9,10 @@
 //! | `GET /status?wf=&id=` | | `{id, status, output, error}` |
 //! | `POST /statuses?wf=`, body: ids | up to 100 of these together | a list of these, status `missing` for unknown ids |
 //! | `POST /event?wf=&id=&type=`, body: payload | sends an event | `{ok: true}` |
-//! | `POST /pause`, `/resume`, `/terminate`, `/restart`, `/enqueue` | not supported yet | 501 |
+//! | `POST /pause?wf=&id=`, `/resume` | pauses, lets it go on | `{ok: true}` |
+//! | `POST /terminate?wf=&id=&rollback=1` | terminates, and undoes the steps if told | `{ok: true}` |
+//! | `POST /restart?wf=&id=&from=STEP` | restarts, from a step if told | `{ok: true}` |
+//! | `POST /enqueue` | not supported yet | 501 |
 //!
 //! `wf` is the binding in lower case. An error is a 500 with `{error, name}`.
 
@@ -36,6 +39,9 @@ struct Query {
     prefix: Option<String>,
     #[serde(rename = "type")]
     event_type: Option<String>,
+    /// A number, or a word.
+    rollback: Option<String>,
+    from: Option<String>,
 }
 
 #[event(fetch)]
@@ -71,7 +77,24 @@ async fn route(mut req: Request, env: &Env) -> Result<Response> {
             instance.send_event(query.event_type.as_deref().unwrap_or("go"), payload).await?;
             Response::from_json(&json!({ "ok": true }))
         }
-        (Method::Post, path @ ("/pause" | "/resume" | "/terminate" | "/restart" | "/enqueue")) => {
+        (Method::Post, path @ ("/pause" | "/resume" | "/terminate" | "/restart")) => {
+            let query: Query = req.query()?;
+            let instance = query.workflow(env)?.get(query.id()?).await?;
+            match path {
+                "/pause" => instance.pause().await?,
+                "/resume" => instance.resume().await?,
+                "/terminate" => {
+                    let rollback = query.rollback.is_some_and(|told| told != "0" && told != "false");
+                    instance.terminate_with_options(TerminateOptions { rollback }).await?;
+                }
+                _ => {
+                    let options = RestartOptions { from: query.from.map(RestartFrom::new) };
+                    instance.restart_with_options(options).await?;
+                }
+            }
+            Response::from_json(&json!({ "ok": true }))
+        }
+        (Method::Post, path @ "/enqueue") => {
             let body = json!({ "error": format!("{path} is not supported yet"), "name": "Error" });
             Ok(Response::from_json(&body)?.with_status(501))
         }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use futures::future::try_join_all;
+use futures::FutureExt;
+use futures::future::{LocalBoxFuture, try_join_all};
 use miniflow_sdk::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -25,12 +26,12 @@ impl From<Length> for WorkflowSleepDuration {
 }
 
 /// Tells the driver that a step's body ran, by a `GET` of the `sink` in the params.
-async fn tell(sink: Option<&str>, kind: &str, id: &str, k: Option<u64>) -> Result<()> {
+async fn tell(sink: Option<&str>, kind: &str, id: &str, k: Option<&str>) -> Result<()> {
     let Some(sink) = sink else { return Ok(()) };
     let mut url: Url = sink.parse()?;
     url.query_pairs_mut().append_pair("kind", kind).append_pair("id", id);
     if let Some(k) = k {
-        url.query_pairs_mut().append_pair("k", &k.to_string());
+        url.query_pairs_mut().append_pair("k", k);
     }
     // The answer is read to its end, so that the connection is free again.
     Fetch::Url(url).send().await?.bytes().await?;
@@ -65,7 +66,7 @@ async fn bench(event: WorkflowEvent<BenchParams>, step: WorkflowStep) -> Result<
     let mut sum = 0;
     for k in 1..=params.steps {
         let body = move |_| async move {
-            tell(params.sink.as_deref(), "step", id, Some(k)).await?;
+            tell(params.sink.as_deref(), "step", id, Some(&k.to_string())).await?;
             wait(params.ms).await;
             Ok(k)
         };
@@ -263,6 +264,41 @@ class!(
         let out = try_join_all((0..width).map(branch)).await?;
         let end = now();
         Ok(json!({ "out": out, "took": end.saturating_sub(start), "end": end }))
+    }
+);
+
+#[derive(Deserialize)]
+pub struct SagaParams {
+    sink: Option<String>,
+    #[serde(default)]
+    wait: Value,
+}
+
+/// Makes the handler of the step `name`, which tells the driver.
+fn undo(
+    sink: Option<&str>,
+    id: &str,
+    name: &'static str,
+) -> Rollback<impl Fn(WorkflowRollbackContext<u64>) -> LocalBoxFuture<'static, Result<()>> + 'static> {
+    let (sink, id) = (sink.map(str::to_owned), id.to_owned());
+    Rollback::new(move |_| {
+        let (sink, id) = (sink.clone(), id.clone());
+        async move { tell(sink.as_deref(), "rollback", &id, Some(name)).await }.boxed_local()
+    })
+}
+
+class!(
+    /// Three steps that can be undone, a wait for `go` if told, and a failure.
+    Saga(SagaParams) = async |event: WorkflowEvent<SagaParams>, step: WorkflowStep| {
+        let (SagaParams { sink, wait }, id) = (&event.payload, event.instance_id.as_str());
+        for name in ["a", "b", "c"] {
+            let body = |_| async { Ok(now()) };
+            step.do_with_rollback(name, body, undo(sink.as_deref(), id, name)).await?;
+        }
+        if !matches!(wait, Value::Null | Value::Bool(false)) {
+            step.wait_for_event::<Value>("hold", WaitForEventOptions::new("go")).await?;
+        }
+        Err(NonRetryableError::new("the saga fails").into())
     }
 );
 

@@ -123,6 +123,7 @@ mod path {
 mod config {
     use super::*;
 
+    // rules: S11
     #[test]
     fn comments_and_trailing_commas_are_fine() {
         let config = format!(

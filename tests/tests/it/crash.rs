@@ -87,6 +87,7 @@ fn assert_shipped(server: &Server, orders: &[String]) {
     }
 }
 
+// rules: C4.1-1, B1
 #[test]
 fn hundreds_of_orders_in_flight_complete_after_a_kill_without_being_touched() {
     const ORDERS: usize = 400;
@@ -141,6 +142,7 @@ fn hundreds_of_orders_in_flight_complete_after_a_kill_without_being_touched() {
     }
 }
 
+// rules: C4.1-1, B1
 #[test]
 fn orders_survive_kills_at_random_moments() {
     let mut random = random();
@@ -203,11 +205,13 @@ fn look(client: &Client, orders: &[&String], bank: &Sink) -> BTreeMap<String, us
     found
 }
 
+// rules: C4.1-1, B1
 #[test]
 fn no_step_runs_again_once_the_next_one_has_begun() {
     check_steps(&Dev::guest("behaviours"), 40, 12);
 }
 
+// rules: B1
 #[test]
 fn a_queue_survives_kills_and_everybody_has_their_turn() {
     let mut workflow = bound("ManySteps");

@@ -10,11 +10,13 @@ fn hello_does_what_its_readme_says() {
     readme::follow("hello");
 }
 
+// rules: S3, S9, S18, S19, S21, C2.1-3, C2.2-1, C2.2-2, C4.4-1, A137, B15
 #[test]
 fn trigger_from_fetch_does_what_its_readme_says() {
     readme::follow("trigger-from-fetch");
 }
 
+// rules: C4.3-5, C4.5-3, A19, B15
 #[test]
 fn order_pipeline_does_what_its_readme_says() {
     let server = readme::follow("order-pipeline");
@@ -36,6 +38,7 @@ fn trigger_from_fetch_has_two_steps_and_a_second_between_them() {
     assert!(output.starts_with(&format!("{id}: 4200 cents since 20")), "{output}");
 }
 
+// rules: C2.1-1, A139
 #[test]
 fn an_unknown_instance_of_trigger_from_fetch_is_an_error_with_its_reason() {
     let server = Dev::example("trigger-from-fetch").start();
@@ -44,6 +47,7 @@ fn an_unknown_instance_of_trigger_from_fetch_is_an_error_with_its_reason() {
     assert_eq!(server.get("/elsewhere").expect(404).text(), "Not Found");
 }
 
+// rules: C4.5-3, A18
 #[test]
 fn an_order_charges_where_the_configuration_says_and_gives_its_id_as_key() {
     let bank = Sink::answering(|seen| {
@@ -64,6 +68,7 @@ fn an_order_charges_where_the_configuration_says_and_gives_its_id_as_key() {
     assert_eq!(charge, json!({ "order": "order-7", "cents": 4200, "attempt": 1 }));
 }
 
+// rules: C2.5-34, C2.5-35, A64
 #[test]
 fn a_card_that_is_refused_is_charged_once_only() {
     let bank = Sink::answering(|_| Reply::Answer(402, "no money".to_owned()));
@@ -74,6 +79,7 @@ fn a_card_that_is_refused_is_charged_once_only() {
     assert_eq!(bank.seen().len(), 1);
 }
 
+// rules: C2.5-21, C4.2-2
 #[test]
 fn a_payment_service_that_stays_down_fails_the_order_after_six_attempts() {
     let bank = Sink::answering(|_| Reply::Answer(503, String::new()));

@@ -49,6 +49,7 @@ fn a_panic_is_an_answer_that_says_where_and_the_next_request_is_served() {
     assert_eq!(server.lines_with("panicked at src/probes.rs:").len(), 1, "{}", server.log());
 }
 
+// rules: C3-29
 #[test]
 fn a_request_that_eats_all_memory_is_told_so_and_the_next_is_served() {
     let server = Dev::guest("behaviours").start();
@@ -63,6 +64,7 @@ fn impatient(classes: &[&str]) -> Server {
     Dev::guest("behaviours").config(json!({ "limits": { "cpu_ms": 400 }, "workflows": workflows })).start()
 }
 
+// rules: C3-2
 #[test]
 fn a_request_that_never_ends_is_ended_and_the_others_are_served_meanwhile() {
     let server = impatient(&["OneStep"]);
@@ -77,6 +79,7 @@ fn a_request_that_never_ends_is_ended_and_the_others_are_served_meanwhile() {
     server.get("/").expect(200);
 }
 
+// rules: C3-2
 #[test]
 fn a_workflow_that_never_ends_is_ended_too() {
     let server = impatient(&["SpinOutsideStep", "OneStep"]);
@@ -85,6 +88,7 @@ fn a_workflow_that_never_ends_is_ended_too() {
     assert_eq!(spinning.error(), json!({ "name": "Error", "message": CPU_LIMIT }));
 }
 
+// rules: C3-2
 #[test]
 fn a_step_that_never_ends_is_a_failed_attempt() {
     let (server, sink) = (impatient(&["SpinInStep"]), Sink::start());
@@ -95,6 +99,7 @@ fn a_step_that_never_ends_is_a_failed_attempt() {
     assert_eq!(error, json!({ "name": "Error", "message": CPU_LIMIT }));
 }
 
+// rules: C3-3
 #[test]
 fn a_guest_that_waits_may_take_longer_than_it_may_compute() {
     let server = impatient(&["StepTimeout"]);
@@ -125,6 +130,7 @@ fn a_variable_that_is_not_text_is_json() {
     assert_eq!(settings, json!({ "retries": 3, "regions": ["eu", "us"] }));
 }
 
+// rules: C2.10-8
 #[test]
 fn a_request_arrives_as_it_was_sent() {
     let server = behaviours();
@@ -144,6 +150,7 @@ fn a_request_arrives_as_it_was_sent() {
     }
 }
 
+// rules: C2.10-8
 #[test]
 fn an_answer_arrives_as_it_was_given() {
     let answer = behaviours().get("/answer?status=418").expect(418);
@@ -187,6 +194,7 @@ fn a_client_that_goes_away_takes_nobody_with_it() {
     server.get("/").expect(200);
 }
 
+// rules: C2.10-8
 #[test]
 fn what_a_worker_asks_elsewhere_arrives_there_and_the_answer_comes_back() {
     let other = Sink::answering(|seen| {

@@ -4,10 +4,15 @@
 #![expect(clippy::print_stdout, reason = "a random test says its seed")]
 
 mod bad_input;
+mod conformance;
 mod crash;
+mod crowd;
 mod examples;
 mod http;
+mod operations;
+mod outputs;
 mod readme;
 mod restart;
+mod rollback;
 mod tidy;
 mod workflows;

@@ -12,6 +12,7 @@ fn assert_ran(sink: &Sink, id: &str, step: &str, times: usize) {
     assert_eq!(sink.count(&[("id", id), ("kind", step)]), times, "runs of `{step}` of `{id}`");
 }
 
+// rules: C4.4-2, B1
 #[test]
 fn a_sleep_survives_a_kill_and_keeps_its_length() {
     let (dev, sink) = (Dev::guest("behaviours"), Sink::start());
@@ -29,6 +30,7 @@ fn a_sleep_survives_a_kill_and_keeps_its_length() {
     assert_ran(&sink, "a", "after", 1);
 }
 
+// rules: C2.5-10, C4.4-2, B1, B2
 #[test]
 fn a_sleep_that_ended_while_nothing_ran_is_over_at_the_start() {
     let dev = Dev::guest("behaviours");
@@ -59,6 +61,7 @@ fn a_status_that_was_seen_is_not_taken_back_by_a_kill() {
     }
 }
 
+// rules: S22, S23, S24, C2.1-6, C2.2-2, A20, A21, A73, A113, A146
 #[test]
 fn what_is_complete_or_errored_stays_so() {
     let dev = Dev::guest("behaviours");
@@ -77,6 +80,7 @@ fn what_is_complete_or_errored_stays_so() {
     assert_eq!(server.workflow("ONE_STEP").try_create("good", ()).status, 409, "its id is taken");
 }
 
+// rules: C4.3-3, A24
 #[test]
 fn an_event_sent_before_the_wait_is_found_after_a_kill() {
     // The first attempt never gets its answer, so the instance has not begun to wait.
@@ -94,6 +98,7 @@ fn an_event_sent_before_the_wait_is_found_after_a_kill() {
     assert_eq!(output["type"], "go");
 }
 
+// rules: C4.3-4, A71, B1
 #[test]
 fn a_wait_survives_a_kill_and_its_event_comes_after() {
     let dev = Dev::guest("behaviours");
@@ -114,6 +119,7 @@ fn a_wait_survives_a_kill_and_its_event_comes_after() {
     assert_eq!(many.output(), json!({ "payloads": ["first", "second", "third"] }));
 }
 
+// rules: B1, B23
 #[test]
 fn an_attempt_that_a_kill_cut_off_counts_and_the_next_begins_at_once() {
     let sink = Sink::answering(|seen| if seen.param("k") == "1" { Reply::Never } else { Reply::ok() });
@@ -131,6 +137,7 @@ fn an_attempt_that_a_kill_cut_off_counts_and_the_next_begins_at_once() {
     assert_eq!(server.workflow("FLAKY").instance("a").output(), json!({ "attempt": 2 }));
 }
 
+// rules: B23
 #[test]
 fn the_last_attempt_that_a_kill_cut_off_is_not_made_up_for() {
     let sink = Sink::answering(|_| Reply::Never);

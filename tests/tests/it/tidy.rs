@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use miniflow_tests::repository;
 
 /// Files below `folder` whose name ends so, without what is built or kept there.
-fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let (path, name) = (entry.path(), entry.file_name());

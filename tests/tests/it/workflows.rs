@@ -18,6 +18,7 @@ fn steps_side_by_side_take_as_long_as_the_longest() {
     assert!((300..1200).contains(&output["took"].as_u64().unwrap()), "{output}");
 }
 
+// rules: C4.1-3
 #[test]
 fn a_race_is_replayed_as_it_was_won() {
     let (server, sink) = (behaviours(), Sink::start());
@@ -26,6 +27,7 @@ fn a_race_is_replayed_as_it_was_won() {
     assert_eq!((sink.count(&[("kind", "fast")]), sink.count(&[("kind", "slow")])), (1, 1));
 }
 
+// rules: C4.1-4
 #[test]
 fn the_loser_of_a_race_that_is_dropped_is_not_waited_for() {
     let sink = Sink::answering(|seen| if seen.param("kind") == "slow" { Reply::Never } else { Reply::ok() });
@@ -34,6 +36,7 @@ fn the_loser_of_a_race_that_is_dropped_is_not_waited_for() {
     assert_eq!(output, json!({ "winner": "fast", "remembered": "fast" }));
 }
 
+// rules: C4.1-5
 #[test]
 fn a_step_that_is_never_polled_never_begins() {
     let (server, sink) = (behaviours(), Sink::start());
@@ -42,6 +45,7 @@ fn a_step_that_is_never_polled_never_begins() {
     assert_eq!((sink.count(&[("kind", "other")]), sink.count(&[("kind", "never")])), (1, 0));
 }
 
+// rules: C4.1-1
 #[test]
 fn branches_sleep_side_by_side_and_no_step_of_them_runs_twice() {
     let (server, sink) = (behaviours(), Sink::start());
@@ -53,12 +57,14 @@ fn branches_sleep_side_by_side_and_no_step_of_them_runs_twice() {
     }
 }
 
+// rules: C2.5-4, A36
 #[test]
 fn steps_of_one_name_are_told_apart_by_their_number() {
     let server = behaviours();
     assert_eq!(server.workflow("SAME_NAMES").create("a", ()).output(), json!({ "counts": [1, 2, 3, 4, 5] }));
 }
 
+// rules: C4.1-4
 #[test]
 fn a_dropped_step_is_not_waited_for_and_its_name_can_be_used_again() {
     let (server, sink) = (behaviours(), Sink::start());
@@ -75,6 +81,7 @@ fn a_step_in_a_step_is_a_step_of_its_own() {
     assert_eq!((sink.count(&[("kind", "outer")]), sink.count(&[("kind", "inner")])), (1, 1));
 }
 
+// rules: C2.5-19, A37
 #[test]
 fn a_step_without_options_has_the_documented_ones() {
     let server = behaviours();
@@ -82,6 +89,7 @@ fn a_step_without_options_has_the_documented_ones() {
     assert_eq!(output, json!({ "timeout": 600_000, "limit": 5, "delay": 10_000, "backoff": "exponential" }));
 }
 
+// rules: C2.5-21, A32
 #[test]
 fn a_step_is_tried_again_as_often_as_its_limit_says() {
     let (server, sink) = (behaviours(), Sink::start());
@@ -92,6 +100,7 @@ fn a_step_is_tried_again_as_often_as_its_limit_says() {
     assert_eq!((sink.count(&[("id", "good")]), sink.count(&[("id", "bad")])), (3, 3));
 }
 
+// rules: C2.5-23
 #[test]
 fn a_step_that_takes_too_long_is_dropped_and_named_so() {
     let server = behaviours();
@@ -100,6 +109,7 @@ fn a_step_that_takes_too_long_is_dropped_and_named_so() {
     assert_eq!(error, json!({ "name": "WorkflowTimeoutError", "message": "Execution timed out after 1000ms" }));
 }
 
+// rules: C2.2-15, C2.2-16, C4.3-1, C4.5-3, A142
 #[test]
 fn an_event_of_before_the_wait_is_received_and_one_of_another_type_is_not() {
     let server = behaviours();
@@ -112,6 +122,7 @@ fn an_event_of_before_the_wait_is_received_and_one_of_another_type_is_not() {
     assert_eq!(refused["error"], "(instance.cannot_send_event) Instance is complete");
 }
 
+// rules: C2.5-14, C4.2-3
 #[test]
 fn a_wait_in_vain_is_an_error_that_can_be_handled() {
     let server = behaviours();
@@ -123,6 +134,7 @@ fn a_wait_in_vain_is_an_error_that_can_be_handled() {
     assert_eq!(ended, error);
 }
 
+// rules: C2.5-34, C2.5-35, A64
 #[test]
 fn an_error_that_is_not_to_be_retried_is_not_and_keeps_its_name() {
     let (server, sink) = (behaviours(), Sink::start());
@@ -134,6 +146,7 @@ fn an_error_that_is_not_to_be_retried_is_not_and_keeps_its_name() {
     assert_eq!(error, json!({ "name": "NonRetryableError", "message": "beyond repair" }));
 }
 
+// rules: C4.1-1, C4.2-3, A66
 #[test]
 fn a_failure_that_was_handled_is_the_same_failure_after_a_replay() {
     let (server, sink) = (behaviours(), Sink::start());
@@ -143,6 +156,7 @@ fn a_failure_that_was_handled_is_the_same_failure_after_a_replay() {
     assert_eq!((sink.count(&[("kind", "fails")]), sink.count(&[("kind", "clean up")])), (1, 1));
 }
 
+// rules: S23, C2.10-3, C4.2-1
 #[test]
 fn an_error_of_the_run_itself_ends_it() {
     let server = behaviours();
@@ -152,6 +166,7 @@ fn an_error_of_the_run_itself_ends_it() {
     assert_eq!(error, json!({ "name": "Mine", "message": "the run fails" }));
 }
 
+// rules: C2.5-23
 #[test]
 fn a_step_that_took_too_long_is_tried_again() {
     let server = behaviours();
@@ -159,6 +174,7 @@ fn a_step_that_took_too_long_is_tried_again() {
     assert_eq!(server.workflow("STEP_TIMEOUT").create("a", params).output(), json!({ "attempt": 2 }));
 }
 
+// rules: C2.5-2, A31, A35
 #[test]
 fn a_body_is_told_its_step_its_attempt_and_the_options_in_force() {
     let server = behaviours();
@@ -170,6 +186,7 @@ fn a_body_is_told_its_step_its_attempt_and_the_options_in_force() {
     assert_eq!(output, expected);
 }
 
+// rules: C2.5-9
 #[test]
 fn nobody_sleeps_until_the_past() {
     let server = behaviours();
@@ -177,6 +194,7 @@ fn nobody_sleeps_until_the_past() {
     assert_eq!(output["message"], "You can't sleep until a time in the past, time-traveler");
 }
 
+// rules: C2.5-1, C3-17
 #[test]
 fn a_step_name_has_256_characters_at_most() {
     let server = behaviours();
@@ -187,6 +205,7 @@ fn a_step_name_has_256_characters_at_most() {
     assert!(refused["message"].as_str().unwrap().contains("exceeds max length (256 chars)"), "{refused}");
 }
 
+// rules: S36, S37, C2.4-1, C2.4-2, C4.5-1, A2
 #[test]
 fn a_run_is_told_what_it_was_created_with_and_what_is_bound() {
     let server = behaviours();
@@ -197,6 +216,7 @@ fn a_run_is_told_what_it_was_created_with_and_what_is_bound() {
     assert!(output["timestamp"].as_u64() > Some(1_700_000_000_000), "{output}");
 }
 
+// rules: S2, S20, C2.1-9, C2.1-28, C2.4-5, C2.4-7, C2.10-1, C2.10-2, A142, A147
 #[test]
 fn inputs_and_outputs_can_be_left_out() {
     let server = behaviours();
@@ -208,6 +228,7 @@ fn inputs_and_outputs_can_be_left_out() {
     assert_eq!(server.workflow("NO_STEPS").create("nothing", ()).output(), "nothing to do");
 }
 
+// rules: S21, C3-31
 #[test]
 fn beyond_its_concurrency_limit_a_workflow_queues() {
     let mut workflow = bound("StepTimeout");
@@ -221,6 +242,7 @@ fn beyond_its_concurrency_limit_a_workflow_queues() {
     assert_eq!(first.status()["status"], "complete", "the second began before the first had ended");
 }
 
+// rules: C2.1-1, C2.1-5, C2.1-7, C2.1-25, C2.1-27, C2.1-33, C2.2-14, C3-15
 #[test]
 fn what_the_api_refuses_it_refuses_with_the_documented_words() {
     let server = behaviours();
@@ -244,6 +266,7 @@ fn what_the_api_refuses_it_refuses_with_the_documented_words() {
     assert!(unbound["error"].as_str().unwrap().contains("no workflow `TWO_STEPS` is bound: there is `BAD_PAYLOAD`"));
 }
 
+// rules: C3-5, B16
 #[test]
 fn params_and_events_have_one_mebibyte_at_most() {
     let server = behaviours();
@@ -256,6 +279,7 @@ fn params_and_events_have_one_mebibyte_at_most() {
     assert_eq!(waiter.output()["payload"], fits);
 }
 
+// rules: C2.1-16, C2.1-19, B32
 #[test]
 fn a_batch_leaves_out_ids_that_exist_or_repeat() {
     let server = behaviours();
@@ -289,6 +313,7 @@ fn the_bench_worker_answers_what_load_drivers_ask() {
     assert_eq!(got, "now");
 }
 
+// rules: S33
 #[test]
 fn a_handle_that_a_step_returned_is_a_handle_after_a_replay() {
     let server = behaviours();
@@ -297,6 +322,7 @@ fn a_handle_that_a_step_returned_is_a_handle_after_a_replay() {
     assert_eq!(output["status"]["status"], "complete", "{output}");
 }
 
+// rules: S38
 #[test]
 fn a_line_is_printed_once_though_the_code_runs_twice() {
     let server = behaviours();
@@ -331,6 +357,7 @@ fn a_panic_between_steps_ends_the_instance_and_nothing_else() {
     other.wait_for("complete");
 }
 
+// rules: C3-29
 #[test]
 fn a_guest_that_eats_all_memory_is_told_which_limit_it_met() {
     let server = behaviours();
@@ -340,6 +367,7 @@ fn a_guest_that_eats_all_memory_is_told_which_limit_it_met() {
     server.workflow("ONE_STEP").create("b", ()).wait_for("complete");
 }
 
+// rules: C3-4, B16
 #[test]
 fn an_output_over_one_mebibyte_is_refused_by_name_and_numbers() {
     let server = behaviours();
@@ -352,6 +380,7 @@ fn an_output_over_one_mebibyte_is_refused_by_name_and_numbers() {
     assert_eq!(output, json!({ "length": length }));
 }
 
+// rules: S41
 #[test]
 fn params_that_do_not_fit_the_input_end_the_instance_with_a_reason() {
     let server = behaviours();
@@ -359,6 +388,7 @@ fn params_that_do_not_fit_the_input_end_the_instance_with_a_reason() {
     assert!(error["message"].as_str().unwrap().contains("BadPayload"), "{error}");
 }
 
+// rules: C3-8, A76, A77
 #[cfg(target_os = "linux")]
 #[test]
 fn twenty_five_thousand_steps_complete_in_flat_memory() {

@@ -6,11 +6,13 @@
 //! | `POST /batch?wf=BINDING`, body: `[{id?, params?}]` | starts several, answers `{ids}` |
 //! | `GET /status?wf=&id=` | answers the status as the API gives it |
 //! | `POST /event?wf=&id=&type=`, body: payload or nothing | sends an event, answers `{ok}` |
+//! | `* /op/…`, `/batch-with-options`, `/delete-batch` | see `operations.rs` |
 //! | `* /…` | see `probes.rs` |
 //!
 //! What the platform refuses is answered with `{error, code, name}`: 404 for what is not there, 409 for what is taken or has
 //! ended, 400 for what is not allowed, 500 else.
 
+mod operations;
 mod probes;
 mod workflows;
 
@@ -26,11 +28,17 @@ struct Query {
     event_type: Option<String>,
 }
 
-/// One entry of `/batch`.
+/// One entry of a batch.
 #[derive(Deserialize)]
 struct Entry {
     id: Option<String>,
     params: Option<Value>,
+}
+
+impl Entry {
+    fn options(self) -> CreateOptions<Value> {
+        CreateOptions { id: self.id, params: self.params, retention: None }
+    }
 }
 
 #[event(start)]
@@ -40,8 +48,15 @@ fn start() {
 
 #[event(fetch)]
 async fn fetch(req: Request, env: Env, ctx: Context) -> Result<Response> {
-    let steering = matches!(req.path().as_str(), "/create" | "/batch" | "/status" | "/event");
-    if steering { steer(req, &env).await.or_else(|error| refusal(&error)) } else { probes::route(req, env, ctx).await }
+    let path = req.path();
+    let steered = match path.as_str() {
+        "/create" | "/batch" | "/batch-with-options" | "/delete-batch" | "/status" | "/event" => steer(req, &env).await,
+        path => match path.strip_prefix("/op/") {
+            Some(operation) => operations::route(&req, &env, operation).await,
+            None => return probes::route(req, env, ctx).await,
+        },
+    };
+    steered.or_else(|error| refusal(&error))
 }
 
 async fn steer(mut req: Request, env: &Env) -> Result<Response> {
@@ -54,10 +69,12 @@ async fn steer(mut req: Request, env: &Env) -> Result<Response> {
         }
         (Method::Post, "/batch") => {
             let entries: Vec<Entry> = req.json().await?;
-            let batch = entries.into_iter().map(|Entry { id, params }| CreateOptions { id, params, retention: None });
+            let batch = entries.into_iter().map(Entry::options);
             let ids: Vec<_> = workflow.create_batch(batch).await?.iter().map(WorkflowInstance::id).collect();
             json!({ "ids": ids })
         }
+        (Method::Post, "/batch-with-options") => operations::create_batch(&mut req, &workflow).await?,
+        (Method::Post, "/delete-batch") => operations::delete_batch(&mut req, &workflow).await?,
         (Method::Get, "/status") => {
             let id = query.id.ok_or("`id` is missing")?;
             serde_json::to_value(workflow.get(id).await?.status().await?)?
@@ -76,7 +93,15 @@ async fn steer(mut req: Request, env: &Env) -> Result<Response> {
 fn refusal(error: &Error) -> Result<Response> {
     let status = match (error, error.code()) {
         (Error::BindingError(_), _) | (_, Some("instance.not_found")) => 404,
-        (_, Some("instance.already_exists" | "instance.cannot_send_event")) => 409,
+        (
+            _,
+            Some(
+                "instance.already_exists"
+                | "instance.cannot_send_event"
+                | "instance.cannot_terminate"
+                | "instance.cannot_restart",
+            ),
+        ) => 409,
         (Error::RustError(_) | Error::SerdeJsonError(_) | Error::Query(_), _) | (_, Some(_)) => 400,
         _ => 500,
     };

@@ -3,13 +3,18 @@
 //! Every class takes the same [`Params`], unless its input is the point. With a `sink` the bodies of the steps tell it each
 //! time they run, `GET sink?kind=STEP&id=INSTANCE&k=ATTEMPT`, so that a test can count.
 
+mod delays;
 mod failures;
 mod inputs;
 mod parallel;
+mod rollbacks;
+mod steering;
 mod steps;
+mod streams;
 mod traps;
 mod waits;
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use miniflow_sdk::*;
@@ -27,6 +32,8 @@ pub struct Params {
     /// The same as a text.
     duration: Option<String>,
     bytes: usize,
+    /// Of these at a time.
+    chunk: usize,
     /// The attempts that fail: all of them unless given.
     fail: Option<u32>,
     /// The retries; 0 unless given, so that nothing waits by default.
@@ -42,6 +49,10 @@ pub struct Params {
     caught: bool,
     /// Whether the loser of a race is awaited later.
     keep: bool,
+    /// Whether it is done in a step.
+    inside: bool,
+    /// What handlers do that undo steps.
+    undo: rollbacks::Undo,
 }
 
 impl Params {
@@ -67,13 +78,20 @@ impl Params {
 
     /// Tells the sink that the body of a step runs.
     async fn tell(&self, id: &str, ctx: &WorkflowStepContext) -> Result<()> {
-        let Some(sink) = &self.sink else { return Ok(()) };
-        let mut url: Url = sink.parse()?;
         let attempt = ctx.attempt.to_string();
-        url.query_pairs_mut().append_pair("kind", &ctx.step.name).append_pair("id", id).append_pair("k", &attempt);
-        // The answer is read to its end, so that the connection is free again.
-        Fetch::Url(url).send().await?.bytes().await?;
+        self.ask(&[("kind", &ctx.step.name), ("id", id), ("k", &attempt)]).await?;
         Ok(())
+    }
+
+    /// Asks the sink, and returns the status of its answer; none without a sink.
+    async fn ask(&self, query: &[(&str, &str)]) -> Result<Option<u16>> {
+        let Some(sink) = &self.sink else { return Ok(None) };
+        let mut url: Url = sink.parse()?;
+        url.query_pairs_mut().extend_pairs(query);
+        let mut answer = Fetch::Url(url).send().await?;
+        // It is read to its end, so that the connection is free again.
+        answer.bytes().await?;
+        Ok(Some(answer.status_code()))
     }
 }
 
@@ -81,7 +99,8 @@ impl Params {
 struct Run {
     env: Env,
     id: String,
-    params: Params,
+    /// Shared with handlers, which outlive the run.
+    params: Rc<Params>,
     step: WorkflowStep,
 }
 
@@ -134,7 +153,7 @@ macro_rules! class {
                 event: miniflow_sdk::WorkflowEvent<Self::Input>,
                 step: miniflow_sdk::WorkflowStep,
             ) -> miniflow_sdk::Result<Self::Output> {
-                let (env, id, params) = (self.env.clone(), event.instance_id, event.payload);
+                let (env, id, params) = (self.env.clone(), event.instance_id, event.payload.into());
                 $run($crate::workflows::Run { env, id, params, step }).await
             }
         }

@@ -97,3 +97,23 @@ class!(
         Ok(json!({ "again": again, "last": last }))
     }
 );
+
+class!(
+    /// Starts `n` instances of `EventWaiter`, `ID-0` and so on, with a timeout of an hour, a hundred in a step. Output: how many.
+    FanOut = async |run: Run| {
+        let run = &run;
+        let mut started = 0;
+        let n = run.params.n.unwrap_or(0);
+        while started < n {
+            let end = n.min(started + 100);
+            let body = |_| async move {
+                let params = serde_json::json!({ "type": "go", "timeout": "1 hour" });
+                let child = |i| CreateOptions::new().with_id(format!("{}-{i}", run.id)).with_params(params.clone());
+                let children = run.env.workflow("EVENT_WAITER")?.create_batch((started..end).map(child)).await?;
+                Ok(children.len())
+            };
+            started += u32::try_from(run.step.do_("start", body).await?).unwrap_or(0);
+        }
+        Ok(json!({ "started": started }))
+    }
+);

@@ -32,7 +32,7 @@ class!(
                 "attempt": ctx.attempt,
                 "timeout": config.timeout.as_millis() as u64,
                 "limit": config.retries.limit,
-                "delay": config.retries.delay.as_millis() as u64,
+                "delay": config.retries.delay.map(|delay| delay.as_millis() as u64),
                 "backoff": config.retries.backoff,
             }))
         };
@@ -45,7 +45,8 @@ class!(
     StepDefaults = async |run: Run| {
         let body = |ctx: WorkflowStepContext| async move {
             let retries = &ctx.config.retries;
-            let (timeout, delay) = (ctx.config.timeout.as_millis() as u64, retries.delay.as_millis() as u64);
+            let timeout = ctx.config.timeout.as_millis() as u64;
+            let delay = retries.delay.map(|delay| delay.as_millis() as u64);
             Ok(json!({ "timeout": timeout, "limit": retries.limit, "delay": delay, "backoff": retries.backoff }))
         };
         run.step.do_("defaults", body).await
@@ -62,6 +63,31 @@ class!(
         };
         let inner = run.step.do_("outer", body).await?;
         Ok(json!({ "inner": inner }))
+    }
+);
+
+class!(
+    /// A step `outer` whose body asks for a step `inner` and then fails while its attempt is at most `fail`. Output: how many-th the
+    /// inner one was in the attempt that succeeded.
+    NestedRetry = async |run: Run| {
+        let run = &run;
+        let body = |ctx: WorkflowStepContext| async move {
+            run.params.tell(&run.id, &ctx).await?;
+            let inner = run.note("inner").await?;
+            if run.params.fails(&ctx) { Err("outer fails".into()) } else { Ok(inner) }
+        };
+        let inner = run.step.do_with_config("outer", run.params.config(), body).await?;
+        Ok(json!({ "inner": inner }))
+    }
+);
+
+class!(
+    /// A step `secret` whose output must not be shown, and a sleep of `ms`. Output: its length.
+    SensitiveOutput = async |run: Run| {
+        let config = StepConfig { sensitive: Some(StepSensitivity::Output), ..run.params.config() };
+        let secret = run.step.do_with_config("secret", config, |_| async { Ok("open sesame".to_owned()) }).await?;
+        run.step.sleep("nap", run.params.length()).await?;
+        Ok(json!({ "length": secret.len() }))
     }
 );
 
@@ -118,5 +144,31 @@ class!(
         run.step.sleep("nap", run.params.length()).await?;
         let status = run.step.do_("look", |_| child.status()).await?;
         Ok(json!({ "child": child.id(), "status": status }))
+    }
+);
+
+class!(
+    /// Starts an instance `child-ID` of `OneStep` in the step `start`, which then fails while its attempt is at most `fail` (0 unless
+    /// given). With `keep` a child that exists is taken, without it that is a failure like any other; with `limit` and `delay`. Output: the
+    /// child's id, from the step `id`, or, when `caught`, the error.
+    ChildRetry = async |run: Run| {
+        let run = &run;
+        let start = |ctx: WorkflowStepContext| async move {
+            run.params.tell(&run.id, &ctx).await?;
+            let (workflow, id) = (run.env.workflow("ONE_STEP")?, format!("child-{}", run.id));
+            let child = match workflow.create(CreateOptions::new().with_id(&id)).await {
+                Err(error) if run.params.keep && error.code() == Some("instance.already_exists") => {
+                    workflow.get(id).await?
+                }
+                created => created?,
+            };
+            if ctx.attempt <= run.params.fail.unwrap_or(0) { Err("the child is forgotten".into()) } else { Ok(child) }
+        };
+        let child = run.step.do_with_config("start", run.params.config(), start).await;
+        let id = match child {
+            Ok(child) => run.step.do_("id", |_| async { Ok(child.id()) }).await.map(|id| json!({ "child": id })),
+            Err(error) => Err(error),
+        };
+        super::waits::outcome(id, run.params.caught)
     }
 );

@@ -1,0 +1,153 @@
+//! What steps return, and when they are tried again: streams, outputs that are not to be shown, delays of their own, children.
+
+use miniflow_tests::{Dev, Server, Sink};
+use serde_json::{Value, json};
+
+fn behaviours() -> Server {
+    Dev::guest("behaviours").start()
+}
+
+/// Longer than a waiting run is kept in memory, so that what comes after is a replay.
+const HIBERNATES: &str = "3 seconds";
+
+// rules: C2.5-5, A40, A41
+#[test]
+fn a_stream_of_any_size_comes_back_as_it_was_written() {
+    let (server, sink) = (behaviours(), Sink::start());
+    for (id, bytes, chunk) in [("empty", 0, 4096), ("small", 14_000, 1000), ("large", 3_000_001, 100_000)] {
+        let params = json!({ "sink": sink.url(), "bytes": bytes, "chunk": chunk });
+        let output = server.workflow("STREAM_OUTPUT").create(id, params).output();
+        assert_eq!((&output["length"], &output["intact"]), (&json!(bytes), &json!(true)), "{id}: {output}");
+        assert_eq!(sink.count(&[("id", id)]), 1);
+    }
+    assert_eq!(server.workflow("STREAM_TEXT").create("a", json!({})).output(), "one two three");
+}
+
+#[test]
+fn a_stream_is_there_after_a_kill_and_gone_with_a_restart() {
+    let (dev, sink) = (Dev::guest("behaviours"), Sink::start());
+    let server = dev.start();
+    let params = json!({ "sink": sink.url(), "bytes": 600_000, "chunk": 50_000, "duration": HIBERNATES });
+    server.workflow("STREAM_OUTPUT").create("a", params).wait_for("waiting");
+    server.kill();
+
+    let server = dev.start();
+    let instance = server.workflow("STREAM_OUTPUT").instance("a");
+    let output = instance.output();
+    assert_eq!((&output["length"], &output["intact"]), (&json!(600_000), &json!(true)));
+    assert_eq!(sink.count(&[("kind", "stream")]), 1);
+    instance.restart();
+    assert_eq!(instance.output(), output);
+    assert_eq!(sink.count(&[("kind", "stream")]), 2);
+}
+
+// rules: A44, A53
+#[test]
+fn a_stream_that_breaks_off_is_written_anew_and_one_that_cannot_end_is_an_error() {
+    let (server, sink) = (behaviours(), Sink::start());
+    let workflow = server.workflow("STREAM_OUTPUT");
+    let params = json!({ "sink": sink.url(), "bytes": 600_000, "chunk": 50_000, "fail": 2, "limit": 2, "delay": 5 });
+    let output = workflow.create("breaks", params).output();
+    assert_eq!((&output["length"], &output["intact"]), (&json!(600_000), &json!(true)));
+    assert_eq!(sink.count(&[("id", "breaks")]), 3);
+
+    let params = json!({ "sink": sink.url(), "keep": true, "chunk": 1000, "ms": 5, "timeout": "1 second" });
+    let error = workflow.create("endless", params).error();
+    assert_eq!(error, json!({ "name": "WorkflowTimeoutError", "message": "Execution timed out after 1000ms" }));
+
+    let params = json!({ "bytes": (16 << 20) + 1, "chunk": (16 << 20) + 1 });
+    let error = workflow.create("oversized", params).error();
+    assert_eq!(error["name"], "OversizedStreamChunkError");
+    let output = workflow.create("just", json!({ "bytes": 16 << 20, "chunk": 16 << 20 })).output();
+    assert_eq!(output["length"], 16 << 20);
+}
+
+// rules: C2.5-33, C2.8-11, A60
+#[test]
+fn a_sensitive_output_is_used_and_not_shown() {
+    let server = behaviours();
+    let instance = server.workflow("SENSITIVE_OUTPUT").create("a", json!({}));
+    instance.wait_for("complete");
+    let events = instance.subscribe(None, &["step_completed"]);
+    let outputs: Vec<&Value> = events.iter().map(|event| &event["output"]).collect();
+    assert!(outputs.contains(&&json!("[REDACTED]")), "{events:?}");
+}
+
+// rules: C2.5-27, C2.5-29, C2.5-30
+#[test]
+fn a_function_gives_the_delay_of_each_retry() {
+    let (server, sink) = (behaviours(), Sink::start());
+    let params =
+        json!({ "sink": sink.url(), "fail": 2, "limit": 3, "delay": 40, "backoff": "constant", "type": "Busy" });
+    let instance = server.workflow("DYNAMIC_DELAY").create("a", params);
+    assert_eq!(instance.output(), json!({ "attempt": 3, "delay": null }));
+    let asked: Vec<_> = sink.seen().into_iter().filter(|seen| seen.param("kind") == "delay").collect();
+    let said: Vec<_> = asked.iter().map(|seen| (seen.param("k"), seen.param("error"))).collect();
+    assert_eq!(said, [("1", "Busy: attempt 1 fails"), ("2", "Busy: attempt 2 fails")]);
+    let delays: Vec<_> =
+        instance.subscribe(None, &["attempt_errored"]).iter().map(|e| e["retryDelayMs"].clone()).collect();
+    assert_eq!(delays, [json!(40), json!(80)]);
+    let started = instance.subscribe(None, &["step_started"]);
+    assert_eq!(started[0]["config"]["retries"]["delay"], "[dynamic]");
+}
+
+// rules: C2.5-31, C2.5-32, A68, A106
+#[test]
+fn a_function_that_gives_no_delay_fails_the_step() {
+    let (server, sink) = (behaviours(), Sink::start());
+    let invalid = "returned an invalid delay value (expected a number of ms or a duration string like \"30 seconds\")";
+    for (name, why) in [
+        ("fails", "threw an error: no idea how long"),
+        ("slow", "did not return within 5 seconds"),
+        ("invalid", invalid),
+    ] {
+        let params = json!({ "sink": sink.url(), "limit": 3, "name": name });
+        let error = server.workflow("DYNAMIC_DELAY").create(name, params).error();
+        let message = format!("The delay function for step \"flaky-1\" {why}");
+        assert_eq!(error, json!({ "name": "NonRetryableDelayError", "message": message }));
+        assert_eq!(sink.count(&[("kind", "flaky"), ("id", name)]), 1, "{name}");
+    }
+}
+
+// rules: S34
+#[test]
+fn a_child_that_cannot_be_created_is_a_failure_of_its_step_and_tried_again() {
+    let (server, sink) = (behaviours(), Sink::start());
+    // The child exists after the first attempt: `create` fails, unless the step takes the one that is there.
+    let params = json!({ "sink": sink.url(), "fail": 1, "limit": 2, "delay": 5, "keep": true });
+    let output = server.workflow("CHILD_RETRY").create("safe", params).output();
+    assert_eq!(output, json!({ "child": "child-safe" }));
+    assert_eq!(sink.count(&[("kind", "start"), ("id", "safe")]), 2);
+
+    let params = json!({ "sink": sink.url(), "fail": 1, "limit": 2, "delay": 5 });
+    let error = server.workflow("CHILD_RETRY").create("unsafe", params).error();
+    assert_eq!(error["message"], "(instance.already_exists) Instance already exists");
+    assert_eq!(sink.count(&[("kind", "start"), ("id", "unsafe")]), 3, "as often as its own policy says");
+    server.workflow("ONE_STEP").instance("child-unsafe").wait_for("complete");
+}
+
+// rules: S32, S35
+#[test]
+fn a_child_lives_on_when_its_parent_is_gone() {
+    let server = behaviours();
+    let parent = server.workflow("FAN_OUT").create("a", json!({ "n": 1 }));
+    assert_eq!(parent.output(), json!({ "started": 1 }), "the parent does not wait for its child");
+    parent.delete();
+    let child = server.workflow("EVENT_WAITER").instance("a-0");
+    child.wait_for("waiting");
+    child.send_event("go", json!("alone"));
+    assert_eq!(child.output()["payload"], "alone");
+}
+
+// rules: B28
+#[test]
+fn an_error_says_where_in_the_code_it_came_from() {
+    let server = behaviours();
+    for (workflow, params) in [("PANIC_IN_STEP", json!({})), ("FLAKY", json!({ "fail": 1 }))] {
+        let instance = server.workflow(workflow).create("a", params);
+        let _ = instance.wait_for("errored");
+        let events = instance.subscribe(None, &["attempt_errored"]);
+        let stack = events[0]["error"]["stack"].as_str().unwrap_or_default();
+        assert!(stack.contains("behaviours/src/workflows/") && stack.contains(".rs:"), "{workflow}: {events:?}");
+    }
+}
