@@ -83,6 +83,8 @@ pub struct Run {
     engine: mpsc::UnboundedSender<Message>,
     /// Calls of all runs whose answer is a commit away.
     committing: Arc<AtomicUsize>,
+    /// How far an earlier run came.
+    came_until: Option<Timestamp>,
     /// What the guest drops now is no decision of its own: it is to be dropped, or `run` has ended.
     closed: AtomicBool,
     /// The guest is to be dropped.
@@ -142,6 +144,7 @@ impl Run {
         (clock, engine, committing): (Arc<dyn Clock>, mpsc::UnboundedSender<Message>, Arc<AtomicUsize>),
     ) -> Arc<Self> {
         let rolls_back = instance.status() == InstanceStatus::RollingBack;
+        let came_until = instance.came_until();
         let inner = Inner {
             replay: Replay::take(instance),
             counts: HashMap::new(),
@@ -170,6 +173,7 @@ impl Run {
             clock,
             engine,
             committing,
+            came_until,
             closed: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             stop: Notify::new(),
@@ -301,10 +305,11 @@ impl Run {
             if !known {
                 // What is refused was not begun: nothing to abandon.
                 open.over = true;
-                if when < now {
+                // In an earlier run it may have been asked for in time, and the process may have died before that was recorded.
+                if when < now && self.came_until.is_none_or(|came| when < came) {
                     return Err(ErrorInfo::new(text::ERROR, text::SLEEP_IN_THE_PAST));
                 }
-                check_sleep(name, when.0 - now.0)?;
+                check_sleep(name, when.0.saturating_sub(now.0))?;
                 open.over = false;
             }
             let command = Command::BeginSleep { key: open.key.clone(), wake_at: when, alone: open.alone };

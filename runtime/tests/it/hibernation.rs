@@ -1,5 +1,6 @@
 //! What waits costs nothing, and wakes.
 
+use miniflow_runtime::engine::Entry;
 use miniflow_runtime::{DurationSpec, InstanceStatus, Timestamp};
 
 use crate::world::{START, World, bytes, step, text, with_id};
@@ -197,4 +198,30 @@ async fn a_graceful_stop_interrupts_bodies_without_counting_them() {
     let handle = world.start();
     let report = world.drive_to(&handle, "one", InstanceStatus::Complete).await;
     assert_eq!(text(&report.output.unwrap()), "1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sleep_whose_start_was_lost_with_the_process_is_over_when_its_moment_has_passed() {
+    let until = Timestamp(START.0 + 5000);
+    let mut world = World::new(move |run, effects| async move {
+        step(&run, "before", |_| async { Ok(bytes("1")) }).await?;
+        effects.add("asked");
+        run.sleep_until("until", until).await?;
+        Ok(bytes("over"))
+    });
+    let handle = world.start();
+    // What is lost is the last that is written: it dies with the commit of the sleep's start.
+    world.storage.die_after(2);
+    handle.create("w", with_id("one")).await.unwrap();
+    while world.effects.of("asked") == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(handle);
+    world.kill().await;
+    assert!(!world.storage.entries("one").iter().any(|stamped| matches!(stamped.entry, Entry::SleepStarted { .. })));
+    world.clock.advance_ms(60_000);
+    let handle = world.start();
+    let report = world.drive_to(&handle, "one", InstanceStatus::Complete).await;
+    assert_eq!(text(&report.output.unwrap()), "over");
+    world.stop().await;
 }

@@ -16,6 +16,9 @@ impl Instance {
     pub fn evolve(&mut self, stamped: Stamped) {
         let Stamped { at, entry } = stamped;
         self.entries += 1;
+        if !matches!(entry, Entry::Running | Entry::Waiting | Entry::Queued | Entry::Resumed) {
+            self.last_at = at;
+        }
         match entry {
             Entry::Running => {
                 self.status = InstanceStatus::Running;

@@ -37,6 +37,8 @@ pub struct Instance {
     /// While it is paused: since when.
     paused_at: Option<Timestamp>,
     rollback: Option<Rollback>,
+    /// When something was last done or learnt, not only scheduled.
+    last_at: Timestamp,
     /// Entries taken in.
     entries: u64,
     /// Bytes of outputs, streams and events taken in.
@@ -67,6 +69,7 @@ impl Instance {
             error: None,
             paused_at: None,
             rollback: None,
+            last_at: Timestamp(0),
             entries: 0,
             bytes: 0,
         }
@@ -111,6 +114,12 @@ impl Instance {
     #[must_use]
     pub fn entries(&self) -> u64 {
         self.entries
+    }
+
+    /// How far its code is known to have come before a run that begins now; none when it has not run yet.
+    #[must_use]
+    pub fn came_until(&self) -> Option<Timestamp> {
+        (self.last_at > Timestamp(0)).then_some(self.last_at)
     }
 
     /// Bytes of outputs, streams and events it has kept since it began.
