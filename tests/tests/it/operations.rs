@@ -322,3 +322,88 @@ fn a_workflow_of_the_configuration_keeps_its_instances_as_long_as_it_says() {
     eventually("the instance is removed", || instance.gone().then_some(()));
     server.workflow("ONE_STEP").create("a", ()).wait_for("complete");
 }
+
+// rules: B6
+#[test]
+fn a_pause_comes_also_after_a_failure_for_good_that_was_handled() {
+    let (server, sink) = (behaviours(), Sink::start());
+    let instance = server.workflow("CAUGHT_THEN_BUSY").create("a", json!({ "sink": sink.url(), "ms": 500 }));
+    sink.wait_for(1, &[("kind", "busy")]);
+    instance.pause();
+    instance.wait_for("paused");
+    assert_eq!(sink.count(&[("kind", "after")]), 0);
+    instance.resume();
+    assert_eq!(instance.output(), json!({ "name": "NonRetryableError", "message": "beyond repair" }));
+    assert_eq!(sink.count(&[("kind", "busy")]), 1);
+}
+
+// rules: B27
+#[test]
+fn steering_an_instance_prints_nothing_that_looks_like_a_failure() {
+    let (server, sink) = (behaviours(), Sink::start());
+    let instance = server.workflow("PAUSE_TARGET").create("a", json!({ "sink": sink.url(), "ms": 300 }));
+    sink.wait_for(1, &[("kind", "busy-0")]);
+    instance.pause();
+    instance.wait_for("paused");
+    instance.resume();
+    instance.restart();
+    sink.wait_for(2, &[("kind", "busy-0")]);
+    instance.terminate(false);
+    for word in ["paused", "resumed", "restarted", "terminated"] {
+        server.wait_for_line(&format!("pause-target/a {word}"));
+    }
+    let log = server.log();
+    let ready = log.find("ready on").unwrap();
+    for word in ["error", "panic", "trap", "abort", "hung"] {
+        assert!(!log[ready..].contains(word), "{log}");
+    }
+}
+
+// rules: A138, A140, C2.1-10, C2.2-25
+#[test]
+fn a_status_has_the_documented_keys_and_words_and_params_stay_what_they_are() {
+    let server = behaviours();
+    let asleep = server.workflow("SLEEPER").create("a", json!({ "ms": 1000 }));
+    asleep.wait_for("waiting");
+    assert_eq!(asleep.status(), json!({ "status": "waiting", "rollback": null }));
+    let null = server.workflow("EVENT_ECHO").create("null", json!(null));
+    assert_eq!(null.output()["payload"], json!(null));
+    let batch = json!([{ "id": "one", "params": "1" }, { "id": "two", "params": "2" }]);
+    let created = server.post("/batch?wf=EVENT_ECHO", batch).expect(200).json();
+    assert_eq!(created, json!({ "ids": ["one", "two"] }));
+    for (id, payload) in [("one", "1"), ("two", "2")] {
+        let status = server.workflow("EVENT_ECHO").instance(id).wait_for("complete");
+        assert_eq!(status["output"]["payload"], payload);
+        let keys: Vec<_> = status.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["status", "output", "rollback"]);
+    }
+    asleep.wait_for("complete");
+}
+
+// rules: A4, A9, A11, A12, A16
+#[test]
+fn ids_are_checked_and_batches_keep_their_order() {
+    let server = behaviours();
+    let workflow = server.workflow("ONE_STEP");
+    let refused = workflow.try_create("%23invalid!", ()).expect(400).json();
+    assert_eq!(refused["error"], "Workflow instance has invalid id");
+    let ids = ["c", "a", "b"];
+    let created = workflow.create_batch_with_options(json!({ "instances": ids.map(|id| json!({ "id": id })) }));
+    assert_eq!(created, json!({ "created": ids, "errors": [] }));
+    for id in ids {
+        workflow.instance(id).wait_for("complete");
+    }
+    assert_eq!(workflow.delete_batch(&["b", "c"]), json!({ "deleted": ["b", "c"], "errors": [] }));
+    let scheduled = "*/5 * * * *-1786599900000";
+    let missing = json!({ "id": scheduled, "code": 10400, "message": "workflows.api.error.instance.not_found" });
+    let twice = workflow.delete_batch(&[scheduled, scheduled]);
+    assert_eq!(twice, json!({ "deleted": [], "errors": [missing, missing] }));
+}
+
+// rules: B33
+#[test]
+fn two_sessions_do_not_see_each_other() {
+    let (one, other) = (behaviours(), behaviours());
+    one.workflow("ONE_STEP").create("a", ()).wait_for("complete");
+    assert!(other.workflow("ONE_STEP").instance("a").gone());
+}

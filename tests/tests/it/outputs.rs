@@ -71,6 +71,43 @@ fn a_sensitive_output_is_used_and_not_shown() {
     let events = instance.subscribe(None, &["step_completed"]);
     let outputs: Vec<&Value> = events.iter().map(|event| &event["output"]).collect();
     assert!(outputs.contains(&&json!("[REDACTED]")), "{events:?}");
+    assert_eq!(instance.status()["output"], json!({ "length": 11 }), "the code got the value");
+}
+
+// rules: A63
+#[test]
+fn a_sensitive_stream_is_not_shown_either() {
+    let server = behaviours();
+    let instance = server.workflow("SENSITIVE_STREAM").create("a", json!({}));
+    assert_eq!(instance.output(), json!({ "length": 11 }));
+    assert_eq!(instance.subscribe(None, &["step_completed"])[0]["output"], "[REDACTED]");
+}
+
+// rules: B8
+#[test]
+fn an_output_without_a_form_in_json_fails_the_step_and_is_not_recorded() {
+    let (server, sink) = (behaviours(), Sink::start());
+    let instance = server.workflow("UNWRITABLE_OUTPUT").create("a", json!({ "sink": sink.url(), "limit": 3 }));
+    let message = instance.error()["message"].take();
+    assert!(message.as_str().unwrap().starts_with("the step's output cannot be written as JSON"), "{message}");
+    assert_eq!(sink.count(&[("kind", "unwritable")]), 1, "another attempt would not change its type");
+    assert_eq!(instance.subscribe(None, &["step_completed"]), [] as [Value; 0]);
+}
+
+// rules: A65, A141
+#[test]
+fn errors_without_a_text_are_errors_like_any_other() {
+    let (server, sink) = (behaviours(), Sink::start());
+    let workflow = server.workflow("SILENT_FAILURE");
+    let params = json!({ "sink": sink.url(), "limit": 3, "delay": 5, "fail": 3 });
+    assert_eq!(workflow.create("retried", params).output(), json!({ "attempt": 4 }));
+    let params = json!({ "sink": sink.url(), "limit": 3, "delay": 5, "keep": true });
+    let instance = workflow.create("for-good", params);
+    let error = json!({ "name": "NonRetryableError", "message": "" });
+    assert_eq!(instance.error(), error);
+    assert_eq!((sink.count(&[("id", "retried")]), sink.count(&[("id", "for-good")])), (4, 1));
+    let attempt = instance.subscribe(None, &["attempt_errored"])[0]["error"].clone();
+    assert_eq!((&attempt["name"], &attempt["message"]), (&error["name"], &error["message"]));
 }
 
 // rules: C2.5-27, C2.5-29, C2.5-30

@@ -200,3 +200,39 @@ fn a_kill_in_the_middle_of_a_rollback_undoes_nothing_twice_and_leaves_nothing_ou
         assert_eq!(sink.count(&[("kind", step)]), 1, "{step} itself does not run again");
     }
 }
+
+// rules: A92, A102, C2.8-9
+#[test]
+fn a_rollback_is_told_step_by_step_with_the_options_of_the_handlers() {
+    let (server, sink) = (behaviours(), Sink::start());
+    let undo = json!({ "limit": 2, "delay": 10, "dynamic": true, "fails": { "c": 1 } });
+    let instance = server.workflow("ROLLBACK_SLEEPS").create("a", json!({ "sink": sink.url(), "ms": 1, "undo": undo }));
+    instance.wait_for("errored");
+    let events = instance.subscribe(None, &[]);
+    let from = events.iter().position(|event| event["type"] == "rollback_started").unwrap();
+    let told: Vec<_> =
+        events[from..].iter().map(|e| (e["type"].as_str().unwrap(), e["stepName"].as_str().unwrap_or(""))).collect();
+    let undone = |step| {
+        [
+            ("rollback_step_started", step),
+            ("rollback_attempt_started", step),
+            ("rollback_attempt_completed", step),
+            ("rollback_step_completed", step),
+        ]
+    };
+    let mut expected = vec![("rollback_started", "")];
+    expected.extend([
+        ("rollback_step_started", "c-1"),
+        ("rollback_attempt_started", "c-1"),
+        ("rollback_attempt_errored", "c-1"),
+        ("rollback_attempt_started", "c-1"),
+        ("rollback_attempt_completed", "c-1"),
+        ("rollback_step_completed", "c-1"),
+    ]);
+    expected.extend(undone("b-1"));
+    expected.extend(undone("a-1"));
+    expected.extend([("rollback_completed", ""), ("workflow_errored", "")]);
+    assert_eq!(told, expected);
+    let config = &events[from + 1]["config"]["retries"];
+    assert_eq!((&config["limit"], &config["delay"]), (&json!(2), &json!("[dynamic]")));
+}

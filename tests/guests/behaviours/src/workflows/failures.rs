@@ -86,3 +86,47 @@ class!(
         outcome(named.map(|count| json!({ "count": count })), run.params.caught)
     }
 );
+
+class!(
+    /// A step `silent` that fails without a text while its attempt is at most `fail`, for good with `keep`; with `limit` and `delay`. Output: the
+    /// attempt that succeeded, or, when `caught`, the error.
+    SilentFailure = async |run: Run| {
+        let run = &run;
+        let body = |ctx: WorkflowStepContext| async move {
+            run.params.tell(&run.id, &ctx).await?;
+            match (run.params.fails(&ctx), run.params.keep) {
+                (true, true) => Err(NonRetryableError::new("").into()),
+                (true, false) => Err("".into()),
+                (false, _) => Ok(ctx.attempt),
+            }
+        };
+        let attempt = run.step.do_with_config("silent", run.params.config(), body).await;
+        outcome(attempt.map(|attempt| json!({ "attempt": attempt })), run.params.caught)
+    }
+);
+
+class!(
+    /// A step `unwritable` whose output JSON does not have a form for, with `limit`. Output, when `caught`: the error.
+    UnwritableOutput = async |run: Run| {
+        let run = &run;
+        let body = |ctx: WorkflowStepContext| async move {
+            run.params.tell(&run.id, &ctx).await?;
+            // A key that is no text.
+            Ok(std::collections::BTreeMap::from([((1, 2), 3)]))
+        };
+        let written = run.step.do_with_config("unwritable", run.params.config(), body).await;
+        outcome(written.map(|map| json!(map.len())), run.params.caught)
+    }
+);
+
+class!(
+    /// A step `fatal` that fails for good, which is handled, then a step `busy` that tells the sink and waits `ms`, then a step `after`.
+    CaughtThenBusy = async |run: Run| {
+        let run = &run;
+        let body = |_| async { Err::<(), _>(NonRetryableError::new("beyond repair").into()) };
+        let failed = run.step.do_with_config("fatal", run.params.config(), body).await;
+        run.note_after("busy", run.params.ms).await?;
+        run.note("after").await?;
+        outcome(failed.map(|()| json!("done")), true)
+    }
+);

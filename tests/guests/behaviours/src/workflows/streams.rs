@@ -60,3 +60,13 @@ class!(
         Ok(json!(run.step.do_stream("text", body).await?.text().await?))
     }
 );
+
+class!(
+    /// A step `secret` whose output is a stream that must not be shown. Output: its length.
+    SensitiveStream = async |run: Run| {
+        let config = StepConfig { sensitive: Some(StepSensitivity::Output), ..run.params.config() };
+        let body = |_| async { Ok(stream::iter([Ok::<_, Error>("open sesame")])) };
+        let secret = run.step.do_stream_with_config("secret", config, body).await?.text().await?;
+        Ok(json!({ "length": secret.len() }))
+    }
+);
