@@ -1,7 +1,7 @@
 //! Doubles for tests: a clock moved by hand, and a runner whose workflows are Rust closures.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -9,8 +9,8 @@ use tokio::sync::watch;
 
 use crate::clock::{Clock, Timestamp};
 use crate::dispatcher::GuestRunner;
-use crate::engine::{Bytes, ErrorInfo};
-use crate::run::{Driven, Run, RunEnd, drive};
+use crate::engine::{Bytes, ErrorInfo, Retry, StepConfig, StepKey};
+use crate::run::{Compensating, Driven, Run, RunEnd, Verdict, drive};
 
 pub use crate::storage::memory::MemoryStorage;
 
@@ -53,7 +53,58 @@ impl Clock for SimClock {
     }
 }
 
-type Script = Arc<dyn Fn(Arc<Run>) -> BoxFuture<'static, Result<Bytes, ErrorInfo>> + Send + Sync>;
+type Script = Arc<dyn Fn(Arc<Run>, Handlers) -> BoxFuture<'static, Result<Bytes, ErrorInfo>> + Send + Sync>;
+
+/// Undoes a step.
+pub type Handler = Arc<dyn Fn(Undoing) -> BoxFuture<'static, Result<(), ErrorInfo>> + Send + Sync>;
+
+/// What a handler is told.
+pub struct Undoing {
+    /// The run it is part of.
+    pub run: Arc<Run>,
+    /// The step to be undone.
+    pub step: StepKey,
+    /// Its last attempt.
+    pub step_attempt: u32,
+    /// Its options.
+    pub step_config: Arc<StepConfig>,
+    /// What it returned.
+    pub output: Option<Bytes>,
+    /// Why everything is undone.
+    pub cause: ErrorInfo,
+    /// Number of the attempt of the compensation.
+    pub attempt: u32,
+    /// Options of the compensation.
+    pub config: StepConfig,
+}
+
+/// The handlers that the code of one run has come by. As an SDK does, it counts the steps of a name by itself.
+#[derive(Clone, Default)]
+pub struct Handlers(Arc<Mutex<Registry>>);
+
+#[derive(Default)]
+struct Registry {
+    counts: HashMap<String, u32>,
+    handlers: HashMap<(String, u32), Handler>,
+}
+
+impl Handlers {
+    /// To be called before each `do`, with its handler if it has one.
+    pub fn add(&self, name: &str, handler: Option<Handler>) {
+        let mut registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = registry.counts.entry(name.to_owned()).or_default();
+        *count += 1;
+        let count = *count;
+        if let Some(handler) = handler {
+            registry.handlers.insert((name.to_owned(), count), handler);
+        }
+    }
+
+    fn of(&self, step: &StepKey) -> Option<Handler> {
+        let registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.handlers.get(&(step.name.to_string(), step.count)).cloned()
+    }
+}
 
 /// Runs closures in the place of guests, each as a task of the tokio runtime it was made in.
 #[derive(Clone)]
@@ -73,10 +124,10 @@ impl ScriptedRunner {
     #[must_use]
     pub fn class<F, R>(mut self, name: &str, script: F) -> Self
     where
-        F: Fn(Arc<Run>) -> R + Send + Sync + 'static,
+        F: Fn(Arc<Run>, Handlers) -> R + Send + Sync + 'static,
         R: Future<Output = Result<Bytes, ErrorInfo>> + Send + 'static,
     {
-        self.scripts.insert(name.to_owned(), Arc::new(move |run| script(run).boxed()));
+        self.scripts.insert(name.to_owned(), Arc::new(move |run, handlers| script(run, handlers).boxed()));
         self
     }
 }
@@ -95,13 +146,7 @@ impl GuestRunner for ScriptedRunner {
                 let error = ErrorInfo::new("Error", format!("there is no class `{}`", run.class_name()));
                 return run.ended(RunEnd::Trapped { error });
             };
-            let guest = {
-                let run = Arc::clone(&run);
-                async move {
-                    let outcome = script(Arc::clone(&run)).await;
-                    run.settle(outcome).await;
-                }
-            };
+            let guest = execute(Arc::clone(&run), script);
             let mut guest = Box::pin(std::panic::AssertUnwindSafe(guest).catch_unwind());
             match drive(&run, guest.as_mut()).await {
                 Driven::Finished(Ok(())) => run.ended(RunEnd::Returned),
@@ -112,5 +157,61 @@ impl GuestRunner for ScriptedRunner {
                 Driven::Stopped => {}
             }
         });
+    }
+}
+
+/// One run, as an SDK does it.
+async fn execute(run: Arc<Run>, script: Script) {
+    let handlers = Handlers::default();
+    let outcome = tokio::select! {
+        biased;
+        outcome = script(Arc::clone(&run), handlers.clone()) => Some(outcome),
+        () = run.rollback_requested() => None,
+    };
+    let rolls_back = match outcome {
+        Some(outcome) => run.settle(outcome).await,
+        None => true,
+    };
+    if rolls_back {
+        while let Some(call) = run.next_rollback().await {
+            compensate(&run, &handlers, call).await;
+        }
+    }
+}
+
+async fn compensate(run: &Arc<Run>, handlers: &Handlers, call: Compensating) {
+    let Compensating { mut attempt, step, step_attempt, step_config, cause, output } = call;
+    loop {
+        let undoing = Undoing {
+            run: Arc::clone(run),
+            step: step.clone(),
+            step_attempt,
+            step_config: Arc::clone(&step_config),
+            output: output.clone(),
+            cause: cause.clone(),
+            attempt: attempt.number(),
+            config: attempt.config().clone(),
+        };
+        let verdict = match handlers.of(&step) {
+            None => {
+                let error = ErrorInfo::new("RollbackMissing", "Rollback function not available in registry");
+                attempt.fail(error, Retry::Never).await
+            }
+            Some(handler) => {
+                let deadline = attempt.deadline();
+                let result =
+                    tokio::select! { biased; result = handler(undoing) => Some(result), () = deadline => None };
+                match result {
+                    Some(Ok(())) => attempt.succeed(Bytes::from_static(b"null")).await,
+                    Some(Err(error)) => {
+                        let retry = if error.name == "NonRetryableError" { Retry::Never } else { Retry::ByPolicy };
+                        attempt.fail(error, retry).await
+                    }
+                    None => attempt.expire(Retry::ByPolicy).await,
+                }
+            }
+        };
+        let Verdict::Retry(next) = verdict else { return };
+        attempt = next;
     }
 }

@@ -1,8 +1,11 @@
 //! Committing a group, and what follows when that fails.
 
-use super::ApiError;
+use std::collections::HashSet;
+
 use super::core::{After, Core, chain};
 use super::message::{InstanceKey, Reply};
+use super::{ApiError, BatchError, DeleteResult};
+use crate::engine::text;
 use crate::storage::{Storage, Write};
 
 /// How long until instances whose commit failed are tried again, milliseconds on the clock.
@@ -67,6 +70,10 @@ impl<S: Storage> Core<S> {
     }
 
     fn failed(&mut self, keys: &[InstanceKey]) {
+        let later = self.clock.now().plus_ms(RETRY_MS);
+        // Not at once, though their time is over.
+        self.expiry_changed = false;
+        self.next_expiry = self.next_expiry.map(|at| at.max(later));
         for key in std::mem::take(&mut self.deletes) {
             self.retry_later(key);
         }
@@ -88,7 +95,7 @@ impl<S: Storage> Core<S> {
                 After::Unit(reply) => fail(reply),
                 After::Id(reply, _) => fail(reply),
                 After::Batch(reply, _) => fail(reply),
-                After::Deleted(reply, _) => fail(reply),
+                After::Deleted(reply, result) => drop(reply.send(Ok(not_deleted(result)))),
                 After::Status(reply, _) => fail(reply),
                 After::Follow(reply, _) => fail(reply),
                 // Its run is stopped.
@@ -101,6 +108,17 @@ impl<S: Storage> Core<S> {
     pub(super) fn retry_later(&mut self, key: InstanceKey) {
         self.timers.insert((self.clock.now().plus_ms(RETRY_MS), key, crate::engine::StepNo::MAX));
     }
+}
+
+/// What is said of a batch of deletions that could not be committed: nothing of why.
+fn not_deleted(result: DeleteResult) -> DeleteResult {
+    let DeleteResult { deleted, mut errors } = result;
+    let known: HashSet<_> = errors.iter().map(|error| error.index).collect();
+    let (code, message) = text::BATCH_INTERNAL;
+    let places = (0..).filter(|index| !known.contains(index));
+    errors.extend(places.zip(deleted).map(|(index, id)| BatchError { index, id: Some(id), code, message }));
+    errors.sort_unstable_by_key(|error| error.index);
+    DeleteResult { deleted: Vec::new(), errors }
 }
 
 fn fail<T>(reply: Reply<T>) {

@@ -16,7 +16,7 @@ use super::subscription::{Feed, Follower};
 use super::{BatchResult, DeleteResult, GuestRunner, Overview, StatusReport, WorkflowDefinition};
 use crate::clock::{Clock, Stopwatch, Timestamp, real};
 use crate::engine::{Answer, Command, Context, Entry, ErrorInfo, Refusal, Stamped, StepNo};
-use crate::storage::{Storage, StorageError, Write};
+use crate::storage::{Storage, Write};
 
 /// Messages of one group at most: bounds how long the first of them waits for its commit.
 const GROUP_MAX: usize = 512;
@@ -61,7 +61,7 @@ pub(super) struct Core<S> {
     /// Those in `starts` (true) and those that wait for a slot (false).
     pub(super) wanted: HashMap<InstanceKey, bool>,
     /// To be removed with the next commit.
-    pub(super) deletes: Vec<InstanceKey>,
+    pub(super) deletes: BTreeSet<InstanceKey>,
     /// Pieces of streams to be written with the next commit, and those to be dropped.
     pub(super) chunks: Vec<Write>,
     /// Who follows which instance.
@@ -318,6 +318,7 @@ impl<S: Storage> Core<S> {
                 // Its steps' own timers are armed now; those that are due fire in this very loop.
                 self.load(key);
                 self.wake(key, true);
+                self.leaving.push(key);
                 continue;
             }
             let Some(resident) = self.residents.get(&key) else { continue };
@@ -400,67 +401,6 @@ impl<S: Storage> Core<S> {
             // The guest has it from now on; a later run reads the journal.
             resident.instance.release(step);
             self.replies.push(After::Answer(reply, answer));
-        }
-    }
-
-    /// The resident of this key, read from the storage if need be. None when there is no such instance, or it cannot be read.
-    pub(super) fn load(&mut self, key: InstanceKey) -> Option<&mut Resident> {
-        if !self.residents.contains_key(&key) {
-            let resident = match self.read(key) {
-                Ok(found) => found?,
-                Err(error) => {
-                    tracing::error!(instance.key = key, error = %chain(&error), "cannot read an instance");
-                    return None;
-                }
-            };
-            self.arm(key, &resident);
-            self.ids.insert((resident.fixed.workflow.clone(), resident.fixed.id.clone()), key);
-            self.residents.insert(key, resident);
-        }
-        self.residents.get_mut(&key)
-    }
-
-    fn arm(&mut self, key: InstanceKey, resident: &Resident) {
-        if let Some(at) = resident.stored.1 {
-            self.timers.remove(&(at, key, WHOLE_INSTANCE));
-        }
-        for (step, at) in resident.instance.deadlines() {
-            self.timers.insert((at, key, step));
-        }
-    }
-
-    pub(super) fn read(&mut self, key: InstanceKey) -> Result<Option<Resident>, StorageError> {
-        let Some((fixed, summary)) = self.storage.load(key)? else { return Ok(None) };
-        let definition = self.definitions.get(fixed.workflow.as_str()).cloned();
-        let mut instance = crate::engine::Instance::new();
-        self.storage.journal(key, &mut |stamped| instance.evolve(stamped))?;
-        let mut resident = Resident::new(fixed, definition, instance);
-        resident.stored = (summary.status, summary.wake_at);
-        resident.ended = summary.ended;
-        Ok(Some(resident))
-    }
-
-    /// Takes an instance out of memory. Its timers go; one for its next deadline stays.
-    pub(super) fn forget(&mut self, key: InstanceKey) -> Option<Resident> {
-        let resident = self.residents.remove(&key)?;
-        self.ids.remove(&(resident.fixed.workflow.clone(), resident.fixed.id.clone()));
-        for (step, at) in resident.instance.deadlines() {
-            self.timers.remove(&(at, key, step));
-        }
-        if let Some(at) = resident.instance.wake_at()
-            && resident.definition.is_some()
-        {
-            self.timers.insert((at, key, WHOLE_INSTANCE));
-        }
-        Some(resident)
-    }
-
-    fn let_leave(&mut self) {
-        for key in std::mem::take(&mut self.leaving) {
-            let starting = self.wanted.get(&key) == Some(&true);
-            if !starting && self.residents.get(&key).is_some_and(Resident::may_leave) {
-                self.forget(key);
-            }
         }
     }
 }

@@ -16,7 +16,6 @@ impl<S: Storage> Core<S> {
         let deletes = matches!(operation, Operation::Delete);
         let key = match self.find(workflow, id) {
             Ok(Some(key)) => key,
-            Ok(None) if deletes => return refuse(reply, ApiError::new("instance.not_found", text::DELETE_NOT_FOUND)),
             Ok(None) => return refuse(reply, ApiError::not_found()),
             Err(error) => return refuse(reply, error),
         };
@@ -65,13 +64,13 @@ impl<S: Storage> Core<S> {
     fn pause(&mut self, key: InstanceKey) {
         let Some(resident) = self.residents.get(&key) else { return };
         let run = resident.active.as_ref().map(|active| Arc::clone(&active.run));
-        let busy = run.as_ref().is_some_and(|run| run.hold() || resident.instance.is_executing());
-        let _ = self.apply(key, Command::Pause { busy });
+        // A run that is active may have said something that is not here yet, such as how a body ended.
+        let _ = self.apply(key, Command::Pause { busy: run.is_some() });
         match self.status_of(key) {
             Some(InstanceStatus::Paused) => self.stop(key),
-            Some(InstanceStatus::WaitingForPause) => {}
+            Some(InstanceStatus::WaitingForPause) => run.iter().for_each(|run| run.hold()),
             // No effect.
-            _ => run.iter().for_each(|run| run.release()),
+            _ => {}
         }
     }
 
@@ -144,7 +143,7 @@ impl<S: Storage> Core<S> {
             _ => true,
         });
         if !is_new {
-            self.deletes.push(key);
+            self.deletes.insert(key);
         }
         self.urgent = true;
     }

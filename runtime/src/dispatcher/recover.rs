@@ -42,7 +42,7 @@ impl<S: Storage> Core<S> {
             replies: Vec::new(),
             starts: VecDeque::new(),
             wanted: HashMap::new(),
-            deletes: Vec::new(),
+            deletes: BTreeSet::new(),
             chunks: Vec::new(),
             subscribers: HashMap::new(),
             next_expiry,
@@ -79,6 +79,7 @@ impl<S: Storage> Core<S> {
                     core.load(row.key);
                     let now = core.clock.now();
                     core.take_entry(row.key, Entry::Paused, now);
+                    core.leaving.push(row.key);
                 }
                 (
                     InstanceStatus::Queued

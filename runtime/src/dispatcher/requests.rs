@@ -98,29 +98,28 @@ impl<S: Storage> Core<S> {
             let _ = reply.send(Ok(None));
             return;
         }
-        let found = match self.storage.find(workflow, id) {
-            Ok(Some(key)) => self.storage.load(key),
+        let found = match self.find(workflow, id) {
+            Ok(Some(key)) => self.storage.load(key).map_err(|error| {
+                tracing::error!(workflow, instance = id, error = %chain(&error), "cannot read the status");
+                ApiError::internal()
+            }),
             Ok(None) => Ok(None),
             Err(error) => Err(error),
         };
         // The receiver may have gone.
-        let _ = reply.send(match found {
-            Ok(found) => Ok(found.map(|(_, summary)| summary.into())),
-            Err(error) => {
-                tracing::error!(workflow, instance = id, error = %chain(&error), "cannot read the status");
-                Err(ApiError::internal())
-            }
-        });
+        let _ = reply.send(found.map(|found| found.map(|(_, summary)| summary.into())));
     }
 
     pub(super) fn find(&mut self, workflow: &str, id: &str) -> Result<Option<InstanceKey>, ApiError> {
         if let Some(key) = self.ids.get(&(workflow.to_owned(), id.to_owned())) {
             return Ok(Some(*key));
         }
-        self.storage.find(workflow, id).map_err(|error| {
+        let found = self.storage.find(workflow, id).map_err(|error| {
             tracing::error!(workflow, instance = id, error = %chain(&error), "cannot look an instance up");
             ApiError::internal()
-        })
+        })?;
+        // What goes with this very group is gone.
+        Ok(found.filter(|key| !self.deletes.contains(key)))
     }
 }
 

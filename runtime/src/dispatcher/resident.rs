@@ -1,4 +1,4 @@
-//! An instance in memory.
+//! An instance in memory: how it comes there, what is known of it, when it leaves.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -6,10 +6,12 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::WorkflowDefinition;
+use super::core::{Core, WHOLE_INSTANCE, chain};
+use super::message::InstanceKey;
 use crate::clock::Timestamp;
 use crate::engine::{Answer, Instance, InstanceStatus, Stamped, StepNo, limits};
 use crate::run::Run;
-use crate::storage::{NewInstance, Summary};
+use crate::storage::{NewInstance, Storage, StorageError, Summary};
 
 pub(super) struct Resident {
     pub(super) fixed: NewInstance,
@@ -99,5 +101,68 @@ impl Resident {
     /// Whether nothing keeps it in memory.
     pub(super) fn may_leave(&self) -> bool {
         self.active.is_none() && self.pending.is_empty() && !self.is_new
+    }
+}
+
+impl<S: Storage> Core<S> {
+    /// The resident of this key, read from the storage if need be. None when there is no such instance, or it cannot be read.
+    pub(super) fn load(&mut self, key: InstanceKey) -> Option<&mut Resident> {
+        if !self.residents.contains_key(&key) {
+            let resident = match self.read(key) {
+                Ok(found) => found?,
+                Err(error) => {
+                    tracing::error!(instance.key = key, error = %chain(&error), "cannot read an instance");
+                    return None;
+                }
+            };
+            self.arm(key, &resident);
+            self.ids.insert((resident.fixed.workflow.clone(), resident.fixed.id.clone()), key);
+            self.residents.insert(key, resident);
+        }
+        self.residents.get_mut(&key)
+    }
+
+    fn arm(&mut self, key: InstanceKey, resident: &Resident) {
+        if let Some(at) = resident.stored.1 {
+            self.timers.remove(&(at, key, WHOLE_INSTANCE));
+        }
+        for (step, at) in resident.instance.deadlines() {
+            self.timers.insert((at, key, step));
+        }
+    }
+
+    pub(super) fn read(&mut self, key: InstanceKey) -> Result<Option<Resident>, StorageError> {
+        let Some((fixed, summary)) = self.storage.load(key)? else { return Ok(None) };
+        let definition = self.definitions.get(fixed.workflow.as_str()).cloned();
+        let mut instance = crate::engine::Instance::new();
+        self.storage.journal(key, &mut |stamped| instance.evolve(stamped))?;
+        let mut resident = Resident::new(fixed, definition, instance);
+        resident.stored = (summary.status, summary.wake_at);
+        resident.ended = summary.ended;
+        Ok(Some(resident))
+    }
+
+    /// Takes an instance out of memory. Its timers go; one for its next deadline stays.
+    pub(super) fn forget(&mut self, key: InstanceKey) -> Option<Resident> {
+        let resident = self.residents.remove(&key)?;
+        self.ids.remove(&(resident.fixed.workflow.clone(), resident.fixed.id.clone()));
+        for (step, at) in resident.instance.deadlines() {
+            self.timers.remove(&(at, key, step));
+        }
+        if let Some(at) = resident.instance.wake_at()
+            && resident.definition.is_some()
+        {
+            self.timers.insert((at, key, WHOLE_INSTANCE));
+        }
+        Some(resident)
+    }
+
+    pub(super) fn let_leave(&mut self) {
+        for key in std::mem::take(&mut self.leaving) {
+            let starting = self.wanted.get(&key) == Some(&true);
+            if !starting && self.residents.get(&key).is_some_and(Resident::may_leave) {
+                self.forget(key);
+            }
+        }
     }
 }

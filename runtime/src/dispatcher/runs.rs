@@ -144,13 +144,13 @@ impl<S: Storage> Core<S> {
             let _ = self.apply(key, command);
             self.urgent = true;
             let Some(resident) = self.residents.get_mut(&key) else { return };
-            if resident.instance.status() == InstanceStatus::RollingBack {
-                if let Some(active) = &mut resident.active {
-                    active.answers_sent += 1;
-                }
-                self.replies.push(After::Answer(reply, Answer::RollBack));
-            } else {
-                self.replies.push(After::Answer(reply, Answer::Settled(Outcome::Stored)));
+            if let Some(active) = &mut resident.active {
+                active.answers_sent += 1;
+            }
+            let rolls_back = resident.instance.status() == InstanceStatus::RollingBack;
+            let answer = if rolls_back { Answer::RollBack } else { Answer::Settled(Outcome::Stored) };
+            self.replies.push(After::Answer(reply, answer));
+            if !rolls_back {
                 self.end_run(key, false);
             }
             return;

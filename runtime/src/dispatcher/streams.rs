@@ -39,10 +39,6 @@ impl<S: Storage> Core<S> {
             return;
         }
         resident.streaming.insert(no);
-        if index == 0 && attempt > 1 {
-            // What an attempt left that ended with its process.
-            self.chunks.push(Write::DropChunks(key, AttemptKey { step: no, attempt: attempt - 1 }));
-        }
         self.chunks.push(Write::Chunk { key, attempt: AttemptKey { step: no, attempt }, index, bytes });
         self.urgent = true;
         self.replies.push(After::Stored(reply));
@@ -66,21 +62,29 @@ impl<S: Storage> Core<S> {
     /// An attempt that failed leaves nothing of its stream.
     pub(super) fn drop_stream(&mut self, key: InstanceKey, entry: &Entry) {
         let Some(resident) = self.residents.get_mut(&key) else { return };
-        let failed = match entry {
-            Entry::AttemptFailed { step, .. } | Entry::AttemptInterrupted { step } | Entry::StepFailed { step, .. } => {
-                *step
+        let cut = match entry {
+            Entry::AttemptFailed { step, error, .. } | Entry::StepFailed { step, error } => {
+                // Of an attempt that ended with its process nobody knows whether it wrote any.
+                if *error == text::attempt_lost() {
+                    resident.streaming.insert(*step);
+                }
+                vec![*step]
             }
+            Entry::AttemptInterrupted { step } | Entry::StepAbandoned { step } => vec![*step],
+            Entry::RollbackStarted { .. } | Entry::Terminated => resident.streaming.iter().copied().collect(),
             Entry::Restarted { from, .. } => {
                 let from: StepNo = from.unwrap_or(0);
-                resident.streaming.retain(|step| *step < from);
-                return self.chunks.push(Write::DropChunksFrom(key, from));
+                self.chunks.push(Write::DropChunksFrom(key, from));
+                resident.streaming.iter().copied().collect()
             }
             _ => return,
         };
-        if resident.streaming.remove(&failed)
-            && let Some(StepState::Executing { attempt, .. }) = resident.instance.step(failed).map(|step| &step.state)
-        {
-            self.chunks.push(Write::DropChunks(key, AttemptKey { step: failed, attempt: *attempt }));
+        for step in cut {
+            if resident.streaming.remove(&step)
+                && let Some(StepState::Executing { attempt, .. }) = resident.instance.step(step).map(|step| &step.state)
+            {
+                self.chunks.push(Write::DropChunks(key, AttemptKey { step, attempt: *attempt }));
+            }
         }
     }
 }

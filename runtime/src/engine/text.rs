@@ -30,8 +30,6 @@ pub const DELAY_INVALID: &str =
     r#"returned an invalid delay value (expected a number of ms or a duration string like "30 seconds")"#;
 /// Terminating an instance that has finished.
 pub const CANNOT_TERMINATE: &str = "(instance.cannot_terminate) Cannot terminate instance since its on a finite state";
-/// Deleting an instance that does not exist.
-pub const DELETE_NOT_FOUND: &str = "(instance.not_found) Instance does not exist";
 /// A step that is asked for while compensations run.
 pub const STEP_IN_ROLLBACK: &str = "Cannot execute steps during rollback phase";
 /// A `count` of a batch that is none.
@@ -52,6 +50,8 @@ pub const BATCH_ALREADY_EXISTS: (u32, &str) = (10405, "workflows.api.error.insta
 pub const BATCH_DUPLICATE: (u32, &str) = (10415, "workflows.api.error.instance.duplicate_in_batch");
 /// Entry of a batch: there is no such instance.
 pub const BATCH_NOT_FOUND: (u32, &str) = (10400, "workflows.api.error.instance.not_found");
+/// Entry of a batch: something went wrong that is not its asker's business.
+pub const BATCH_INTERNAL: (u32, &str) = (10001, "workflows.api.error.internal_server");
 /// More bytes than an instance may keep.
 pub const STORAGE_LIMIT: &str = "The instance has exceeded the 1GiB storage limit";
 

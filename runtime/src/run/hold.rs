@@ -33,11 +33,12 @@ impl Inner {
 }
 
 impl Run {
-    /// Lets nothing new begin. Returns whether something runs that is to be finished first; then [`Message::Held`] says when it is.
-    pub(crate) fn hold(&self) -> bool {
+    /// Lets nothing new begin. [`Message::Held`] says when everything that runs is finished: at once if nothing does, but behind
+    /// whatever the guest has said before.
+    pub(crate) fn hold(&self) {
         let mut inner = self.lock();
         inner.hold.held = true;
-        inner.is_busy()
+        self.tell_held(&mut inner);
     }
 
     /// Lets the guest go on.
@@ -70,7 +71,9 @@ impl Run {
     }
 
     pub(super) fn tell_held(&self, inner: &mut Inner) {
-        if inner.hold.held && !inner.hold.told && !inner.is_busy() && !self.stopping.load(Ordering::Acquire) {
+        // Also when it was told before: what the guest has dropped since may be what the dispatcher waits for.
+        let news = !inner.hold.told || !inner.told.is_empty();
+        if inner.hold.held && news && !inner.is_busy() && !self.stopping.load(Ordering::Acquire) {
             inner.hold.told = true;
             self.flush(inner);
             let _ = self.engine.send(Message::Held { run: self.id, key: self.key });

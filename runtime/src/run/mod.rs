@@ -14,6 +14,7 @@ mod drive;
 mod hold;
 mod replay;
 mod stream;
+mod wait;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -34,10 +35,9 @@ pub use stream::StreamReader;
 use crate::clock::{Clock, Timestamp};
 use crate::dispatcher::WorkflowDefinition;
 use crate::dispatcher::message::{InstanceKey, Message, RunId, RunMessage};
-use crate::engine::duration::DurationSpec;
 use crate::engine::{
-    Answer, Bytes, Command, ErrorInfo, Instance, InstanceStatus, Outcome, ReceivedEvent, StepConfig, StepKey, StepKind,
-    StepOptions, limits, text, validate,
+    Answer, Bytes, Command, ErrorInfo, Instance, InstanceStatus, Outcome, StepConfig, StepKey, StepKind, StepOptions,
+    text, validate,
 };
 
 /// The input of `run`, the same in every run of an instance.
@@ -273,95 +273,6 @@ impl Run {
         }
     }
 
-    /// Waits for `duration`. Cancel-safe.
-    ///
-    /// # Errors
-    /// When the duration is not one, or over 365 days.
-    pub async fn sleep(self: &Arc<Self>, name: &str, duration: DurationSpec) -> Result<(), ErrorInfo> {
-        self.check(name)?;
-        let ms = duration.to_ms().map_err(|error| text::invalid_duration(name, &error.to_string()))?;
-        check_sleep(name, ms)?;
-        let mut open = self.ask_for(StepKind::Sleep, name);
-        let (recorded, _) = open.recorded().await;
-        if recorded.is_none() {
-            let wake_at = self.clock.now().plus_ms(ms);
-            let command = Command::BeginSleep { key: open.key.clone(), wake_at, alone: open.alone };
-            self.ask(command, Kind::Parked).await;
-        }
-        open.over = true;
-        Ok(())
-    }
-
-    /// Waits until `when`. Cancel-safe.
-    ///
-    /// # Errors
-    /// When `when` is in the past and the step is new, or more than 365 days away.
-    pub async fn sleep_until(self: &Arc<Self>, name: &str, when: Timestamp) -> Result<(), ErrorInfo> {
-        self.check(name)?;
-        let mut open = self.ask_for(StepKind::Sleep, name);
-        let (recorded, known) = open.recorded().await;
-        if recorded.is_none() {
-            let now = self.clock.now();
-            if !known {
-                // What is refused was not begun: nothing to abandon.
-                open.over = true;
-                // In an earlier run it may have been asked for in time, and the process may have died before that was recorded.
-                if when < now && self.came_until.is_none_or(|came| when < came) {
-                    return Err(ErrorInfo::new(text::ERROR, text::SLEEP_IN_THE_PAST));
-                }
-                check_sleep(name, when.0.saturating_sub(now.0))?;
-                open.over = false;
-            }
-            let command = Command::BeginSleep { key: open.key.clone(), wake_at: when, alone: open.alone };
-            self.ask(command, Kind::Parked).await;
-        }
-        open.over = true;
-        Ok(())
-    }
-
-    /// Waits for an event of this type, 24 hours unless told. Cancel-safe.
-    ///
-    /// # Errors
-    /// `WorkflowTimeoutError`; or a type or timeout that is not allowed.
-    pub async fn wait_for_event(
-        self: &Arc<Self>,
-        name: &str,
-        event_type: &str,
-        timeout: Option<DurationSpec>,
-    ) -> Result<ReceivedEvent, ErrorInfo> {
-        self.check(name)?;
-        if !validate::event_type(event_type) {
-            return Err(ErrorInfo::new(text::ERROR, text::INVALID_EVENT_TYPE));
-        }
-        let timeout_ms = match timeout {
-            None => limits::WAIT_MS_DEFAULT,
-            Some(duration) => duration.to_ms().map_err(|error| text::invalid_duration(name, &error.to_string()))?,
-        };
-        if !(limits::WAIT_MS_MIN..=limits::WAIT_MS_MAX).contains(&timeout_ms) {
-            let why = format!("a wait lasts from 1 second to 365 days, this one {timeout_ms} ms");
-            return Err(text::invalid_duration(name, &why));
-        }
-        let mut open = self.ask_for(StepKind::Wait, name);
-        let (recorded, _) = open.recorded().await;
-        let outcome = match recorded {
-            Some(outcome) => outcome,
-            None => {
-                let event_type = Arc::from(event_type);
-                let command = Command::BeginWait { key: open.key.clone(), event_type, timeout_ms, alone: open.alone };
-                match self.ask(command, Kind::Parked).await {
-                    Answer::Settled(outcome) => outcome,
-                    _ => Outcome::Stored,
-                }
-            }
-        };
-        open.over = true;
-        match outcome {
-            Outcome::Event(event) => Ok(event),
-            Outcome::Failed(error) => Err(error),
-            _ => Err(mixed_up(&open.key)),
-        }
-    }
-
     /// Hands in how `run` ended. Returns when it is durable; true: compensations are to be run, see [`Self::next_rollback`].
     pub async fn settle(self: &Arc<Self>, outcome: Result<Bytes, ErrorInfo>) -> bool {
         // Steps the guest still holds are dropped with it, not by its decision.
@@ -544,25 +455,9 @@ impl Run {
         }
     }
 
-    /// What is refused of a sleep or a wait before it is asked for.
-    fn check(&self, name: &str) -> Result<(), ErrorInfo> {
-        if self.lock().phase == Phase::Compensating {
-            return Err(ErrorInfo::new(text::FATAL, text::STEP_IN_ROLLBACK));
-        }
-        if validate::step_name(name) { Ok(()) } else { Err(text::invalid_step_name(name)) }
-    }
-
     fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
-}
-
-fn check_sleep(name: &str, ms: u64) -> Result<(), ErrorInfo> {
-    if ms > limits::SLEEP_MS_MAX {
-        let why = format!("a sleep lasts at most 365 days ({} ms), this one {ms} ms", limits::SLEEP_MS_MAX);
-        return Err(text::invalid_duration(name, &why));
-    }
-    Ok(())
 }
 
 /// Cannot happen as kinds are part of a step's key; an error rather than a panic, because the record comes from a file.

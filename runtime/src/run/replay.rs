@@ -188,10 +188,11 @@ impl Replay {
             return vec![Release::Outcome(ticket, outcome)];
         }
         // Only for the sake of a call that waits: a guest that has not come to its first step yet has not given up anything.
-        if self.live_waiters.is_empty() || outside {
+        // What the guest waits for outside matters no more when everything recorded was handed out.
+        if self.live_waiters.is_empty() || (outside && self.left > 0) {
             return Vec::new();
         }
-        self.given_up = true;
+        self.given_up |= !outside;
         self.live_waiters.drain(..).map(Release::Live).collect()
     }
 

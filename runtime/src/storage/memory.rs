@@ -1,7 +1,7 @@
 //! Storage for tests: maps, and a commit that can be made to fail.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{AttemptKey, Expired, NewInstance, Storage, StorageError, Summary, Unfinished, Write};
 use crate::clock::Timestamp;
@@ -21,7 +21,12 @@ struct Kept {
     chunks: BTreeMap<(InstanceKey, AttemptKey, u32), Bytes>,
     commits: u64,
     dead_after: Option<u64>,
-    refused: bool,
+    refused: u64,
+}
+
+/// See [`MemoryStorage::freeze`].
+pub struct Frozen<'a> {
+    _kept: MutexGuard<'a, Kept>,
 }
 
 impl MemoryStorage {
@@ -34,13 +39,19 @@ impl MemoryStorage {
     pub fn revive(&self) {
         self.with(|kept| {
             kept.dead_after = None;
-            kept.refused = false;
+            kept.refused = 0;
         });
     }
 
     /// Whether a commit has been refused.
     #[must_use]
     pub fn is_dead(&self) -> bool {
+        self.refusals() > 0
+    }
+
+    /// Commits that have been refused.
+    #[must_use]
+    pub fn refusals(&self) -> u64 {
         self.with(|kept| kept.refused)
     }
 
@@ -54,6 +65,24 @@ impl MemoryStorage {
     #[must_use]
     pub fn chunks(&self) -> usize {
         self.with(|kept| kept.chunks.len())
+    }
+
+    /// Whoever asks the storage waits until this is dropped.
+    #[must_use]
+    pub fn freeze(&self) -> Frozen<'_> {
+        Frozen { _kept: self.0.lock().unwrap_or_else(PoisonError::into_inner) }
+    }
+
+    /// Instances that have a journal.
+    #[must_use]
+    pub fn journals(&self) -> usize {
+        self.with(|kept| kept.journals.len())
+    }
+
+    /// Whether nothing is kept of any instance.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.with(|kept| kept.instances.is_empty() && kept.journals.is_empty() && kept.chunks.is_empty())
     }
 
     /// The entries of the instance with this id, since it was wiped last.
@@ -134,7 +163,7 @@ impl Storage for MemoryStorage {
     fn commit(&mut self, writes: &[Write]) -> Result<(), StorageError> {
         self.with(|kept| {
             if kept.dead_after.is_some_and(|after| kept.commits >= after) {
-                kept.refused = true;
+                kept.refused += 1;
                 return Err(StorageError::Injected("the test ended the process here"));
             }
             if !kept.accepts(writes) {

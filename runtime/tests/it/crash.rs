@@ -6,7 +6,8 @@ use futures::future::join3;
 use miniflow_runtime::{Bytes, DurationSpec, ErrorInfo, InstanceStatus, Run};
 use proptest::prelude::*;
 
-use crate::world::{Effects, World, boom, bytes, step, text, with_id};
+use crate::guest::step;
+use crate::world::{Effects, World, boom, bytes, text, with_id};
 
 /// One thing a workflow does.
 #[derive(Clone, Debug)]

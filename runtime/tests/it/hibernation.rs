@@ -3,7 +3,8 @@
 use miniflow_runtime::engine::Entry;
 use miniflow_runtime::{DurationSpec, InstanceStatus, Timestamp};
 
-use crate::world::{START, World, bytes, step, text, with_id};
+use crate::guest::step;
+use crate::world::{START, World, bytes, text, with_id};
 
 fn sleeper() -> World {
     World::new(|run, effects| async move {
@@ -223,5 +224,33 @@ async fn a_sleep_whose_start_was_lost_with_the_process_is_over_when_its_moment_h
     let handle = world.start();
     let report = world.drive_to(&handle, "one", InstanceStatus::Complete).await;
     assert_eq!(text(&report.output.unwrap()), "over");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_was_recorded_just_before_the_process_died_wakes_its_instance_in_the_next() {
+    let mut world = World::new(|run, effects| async move {
+        let wait = async {
+            run.wait_for_event("w", "go", None).await?;
+            step(&run, "after", |_| async { Ok(bytes("1")) }).await?;
+            effects.add("after");
+            Ok::<_, miniflow_runtime::ErrorInfo>(())
+        };
+        // Another timer, so that there is something to wait for in any case.
+        let (woken, slept) = futures::join!(wait, run.sleep("nap", DurationSpec::Text("1 hour".into())));
+        woken.and(slept).map(|()| bytes("over"))
+    });
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    world.reach(&handle, "one", InstanceStatus::Waiting).await;
+    world.watch(&handle, |overview| overview.resident == 0).await;
+    world.storage.die_after(1);
+    handle.send_event("w", "one", "go", bytes("1")).await.unwrap();
+    drop(handle);
+    world.kill().await;
+    assert_eq!(world.effects.of("after"), 0);
+
+    let handle = world.start();
+    world.watch(&handle, |_| world.effects.of("after") == 1).await;
     world.stop().await;
 }

@@ -2,9 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod batches;
+mod concurrency;
 mod crash;
+mod grid;
+mod guest;
 mod hibernation;
+mod model;
+mod operations;
+mod pause;
 mod replay;
 mod requests;
+mod retention;
+mod rollback;
 mod storage;
 mod world;

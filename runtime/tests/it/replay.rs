@@ -6,7 +6,8 @@ use futures::FutureExt;
 use futures::future::{Either, join, select};
 use miniflow_runtime::{DurationSpec, InstanceStatus, Run};
 
-use crate::world::{Effects, World, boom, bytes, step, text, with_id};
+use crate::guest::step;
+use crate::world::{Effects, World, boom, bytes, text, with_id};
 
 /// Long enough to hibernate, so that all before it is replayed.
 async fn hibernate(run: &Arc<Run>) {

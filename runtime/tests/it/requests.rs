@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use miniflow_runtime::{Bytes, CreateOptions, DurationSpec, ErrorInfo, InstanceStatus, StepOptions};
 
-use crate::world::{World, boom, bytes, step, step_with, text, with_id};
+use crate::guest::{step, step_with};
+use crate::world::{World, boom, bytes, text, with_id};
 
 fn echo() -> World {
     World::new(|run, _| async move { Ok(run.event().payload.clone()) })

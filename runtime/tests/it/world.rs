@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use miniflow_runtime::dispatcher::Overview;
-use miniflow_runtime::engine::{Entry, Retry, limits};
-use miniflow_runtime::testing::{MemoryStorage, ScriptedRunner, SimClock};
+use miniflow_runtime::engine::{Entry, limits};
+use miniflow_runtime::storage::Retention;
+use miniflow_runtime::testing::{Handlers, MemoryStorage, ScriptedRunner, SimClock};
 use miniflow_runtime::{
-    Begun, Bytes, Clock, CreateOptions, Dispatcher, ErrorInfo, Handle, InstanceStatus, Options, Run, StatusReport,
-    StepOptions, Timestamp, Verdict, WorkflowDefinition,
+    Bytes, Clock, CreateOptions, Dispatcher, ErrorInfo, Handle, InstanceStatus, Options, Run, StatusReport, Timestamp,
+    WorkflowDefinition,
 };
+use tokio::sync::watch;
 
 /// What bodies get to finish when the process stops.
 const GRACE: Duration = Duration::from_secs(2);
@@ -18,24 +20,67 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Where time begins in tests.
 pub(crate) const START: Timestamp = Timestamp(1_000_000);
 
-/// How often each step body ran, over all processes.
+/// What step bodies left behind, over all processes.
 #[derive(Clone, Default)]
-pub(crate) struct Effects(Arc<Mutex<BTreeMap<String, u32>>>);
+pub(crate) struct Effects(Arc<Mutex<Left>>);
+
+#[derive(Default)]
+struct Left {
+    counts: BTreeMap<String, u32>,
+    order: Vec<String>,
+}
 
 impl Effects {
     pub(crate) fn add(&self, name: &str) -> u32 {
-        let mut effects = self.0.lock().unwrap();
-        let count = effects.entry(name.to_owned()).or_default();
+        let mut left = self.0.lock().unwrap();
+        left.order.push(name.to_owned());
+        let count = left.counts.entry(name.to_owned()).or_default();
         *count += 1;
         *count
     }
 
     pub(crate) fn of(&self, name: &str) -> u32 {
-        self.0.lock().unwrap().get(name).copied().unwrap_or(0)
+        self.0.lock().unwrap().counts.get(name).copied().unwrap_or(0)
+    }
+
+    /// All of them, in their order.
+    pub(crate) fn order(&self) -> String {
+        self.0.lock().unwrap().order.join(", ")
+    }
+
+    /// Returns when `name` was added `count` times.
+    pub(crate) async fn until(&self, name: &str, count: u32) {
+        for _ in 0..1_000_000 {
+            if self.of(name) >= count {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("never {count} times {name}: {:?}", self.all());
     }
 
     pub(crate) fn all(&self) -> BTreeMap<String, u32> {
-        self.0.lock().unwrap().clone()
+        self.0.lock().unwrap().counts.clone()
+    }
+}
+
+/// What bodies wait at until the test opens it.
+#[derive(Clone)]
+pub(crate) struct Gate(Arc<watch::Sender<bool>>);
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(false)))
+    }
+}
+
+impl Gate {
+    pub(crate) fn open(&self) {
+        self.0.send_replace(true);
+    }
+
+    pub(crate) async fn pass(&self) {
+        self.0.subscribe().wait_for(|open| *open).await.unwrap();
     }
 }
 
@@ -56,20 +101,45 @@ impl World {
         F: Fn(Arc<Run>, Effects) -> R + Send + Sync + 'static,
         R: Future<Output = Result<Bytes, ErrorInfo>> + Send + 'static,
     {
+        Self::saga(move |run, effects, _| script(run, effects))
+    }
+
+    /// As [`Self::new`], of a script that registers compensations.
+    pub(crate) fn saga<F, R>(script: F) -> Self
+    where
+        F: Fn(Arc<Run>, Effects, Handlers) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Bytes, ErrorInfo>> + Send + 'static,
+    {
         let effects = Effects::default();
         let given = effects.clone();
-        let runner = ScriptedRunner::new().class("W", move |run| script(run, given.clone()));
-        let workflows = vec![WorkflowDefinition::new("w", "W", "worker")];
-        let clock = SimClock::at(START);
+        let runner = ScriptedRunner::new().class("W", move |run, handlers| script(run, given.clone(), handlers));
         Self {
             storage: MemoryStorage::default(),
-            clock,
+            clock: SimClock::at(START),
             effects,
             runner,
-            workflows,
+            workflows: vec![WorkflowDefinition::new("w", "W", "worker")],
             account: limits::CONCURRENCY_ACCOUNT_MAX,
             dispatcher: None,
         }
+    }
+
+    /// With one more workflow of the same class.
+    pub(crate) fn also(mut self, name: &str) -> Self {
+        self.workflows.push(WorkflowDefinition::new(name, "W", "worker"));
+        self
+    }
+
+    /// Slots of all workflows together.
+    pub(crate) fn account(mut self, concurrency: usize) -> Self {
+        self.account = concurrency;
+        self
+    }
+
+    /// How long finished instances are kept where their creation does not say it.
+    pub(crate) fn retention(mut self, retention: Retention) -> Self {
+        self.workflows[0].retention = retention;
+        self
     }
 
     pub(crate) fn limit(mut self, concurrency: usize) -> Self {
@@ -105,7 +175,7 @@ impl World {
     pub(crate) async fn kill(&mut self) {
         self.storage.die_after(0);
         if let Some(dispatcher) = self.dispatcher.take() {
-            dispatcher.shutdown(GRACE).await;
+            dispatcher.shutdown(Duration::ZERO).await;
         }
         self.storage.revive();
     }
@@ -113,6 +183,13 @@ impl World {
     pub(crate) async fn stop(&mut self) {
         if let Some(dispatcher) = self.dispatcher.take() {
             dispatcher.shutdown(GRACE).await;
+        }
+    }
+
+    /// Ends the process without letting bodies finish, and commits that they were cut.
+    pub(crate) async fn stop_at_once(&mut self) {
+        if let Some(dispatcher) = self.dispatcher.take() {
+            dispatcher.shutdown(Duration::ZERO).await;
         }
     }
 
@@ -146,6 +223,18 @@ impl World {
         panic!("never: {:?}", handle.overview().await);
     }
 
+    /// Waits, without moving time, until nothing happens any more: everything finished, waits, or is held by the test.
+    pub(crate) async fn settle(&self, handle: &Handle) {
+        let mut quiet = 0;
+        let mut before = Overview::default();
+        while quiet < 200 {
+            let overview = handle.overview().await.unwrap();
+            quiet = if overview == before && overview.starting == 0 { quiet + 1 } else { 0 };
+            before = overview;
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Drives until the instance has this status, and returns what it says then.
     pub(crate) async fn drive_to(&self, handle: &Handle, id: &str, wanted: InstanceStatus) -> StatusReport {
         for _ in 0..200_000 {
@@ -176,7 +265,8 @@ impl World {
             }
             tokio::task::yield_now().await;
         }
-        panic!("never {wanted}: {:?}", handle.status("w", id).await);
+        let overview = handle.overview().await;
+        panic!("never {wanted}: {:?}, {overview:?}, {:#?}", handle.status("w", id).await, self.storage.entries(id));
     }
 
     /// Names of the steps whose output is in the journal of `id`.
@@ -200,53 +290,6 @@ impl World {
 
 pub(crate) fn with_id(id: &str) -> CreateOptions {
     CreateOptions { id: Some(id.to_owned()), ..CreateOptions::default() }
-}
-
-/// `step.do` as an SDK does it, for closures.
-pub(crate) async fn step<F, R>(run: &Arc<Run>, name: &str, body: F) -> Result<Bytes, ErrorInfo>
-where
-    F: Fn(u32) -> R,
-    R: Future<Output = Result<Bytes, ErrorInfo>>,
-{
-    step_with(run, name, StepOptions::default(), body).await
-}
-
-pub(crate) async fn step_with<F, R>(
-    run: &Arc<Run>,
-    name: &str,
-    options: StepOptions,
-    body: F,
-) -> Result<Bytes, ErrorInfo>
-where
-    F: Fn(u32) -> R,
-    R: Future<Output = Result<Bytes, ErrorInfo>>,
-{
-    let mut attempt = match run.begin_step(name, options).await {
-        Begun::Recorded(output) => return Ok(output),
-        Begun::RecordedStream(_) => unreachable!("no step here writes a stream"),
-        Begun::Failed(error) => return Err(error),
-        Begun::Execute(attempt) => attempt,
-    };
-    loop {
-        let result = {
-            let deadline = attempt.deadline();
-            tokio::select! { biased; result = body(attempt.number()) => Some(result), () = deadline => None }
-        };
-        let (verdict, output) = match result {
-            Some(Ok(output)) => (attempt.succeed(output.clone()).await, Some(output)),
-            Some(Err(error)) => {
-                let retry = if error.name == "NonRetryableError" { Retry::Never } else { Retry::ByPolicy };
-                (attempt.fail(error, retry).await, None)
-            }
-            None => (attempt.expire(Retry::ByPolicy).await, None),
-        };
-        match verdict {
-            Verdict::Done => return Ok(output.unwrap()),
-            Verdict::Streamed(_) => unreachable!("no step here writes a stream"),
-            Verdict::Failed(error) => return Err(error),
-            Verdict::Retry(next) => attempt = next,
-        }
-    }
 }
 
 pub(crate) fn bytes(text: impl Into<String>) -> Bytes {

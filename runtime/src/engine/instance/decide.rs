@@ -146,7 +146,8 @@ impl Instance {
             return failed(text::output_too_large(&key.to_string(), output.len()));
         }
         if self.bytes + output.len() as u64 > limits::INSTANCE_BYTES_MAX {
-            return failed(ErrorInfo::new(text::FATAL, text::STORAGE_LIMIT));
+            let error = ErrorInfo::new(text::FATAL, text::STORAGE_LIMIT);
+            return failure((step, key), attempt, config, error, Retry::Never, context.now);
         }
         vec![Entry::StepSucceeded { step, output }]
     }

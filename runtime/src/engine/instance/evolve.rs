@@ -154,6 +154,9 @@ impl Instance {
 
     /// Forgets the steps from `from` on, and everything else but what came before it.
     fn start_again(&mut self, from: Option<StepNo>, entries: u64, at: Timestamp) {
+        if let Some(paused_at) = self.paused_at.take() {
+            self.shift(at.0.saturating_sub(paused_at.0));
+        }
         let keep = from.unwrap_or(0).min(self.next_step());
         let mut steps = std::mem::take(&mut self.steps);
         steps.truncate(keep as usize);

@@ -215,7 +215,8 @@ impl Instance {
     #[must_use]
     pub fn wake_at(&self) -> Option<Timestamp> {
         let sleeps = match self.status {
-            InstanceStatus::Waiting => true,
+            // With news it goes on at once, also in a process that only reads this.
+            InstanceStatus::Waiting => !self.news,
             InstanceStatus::RollingBack => self.only_retries(),
             _ => false,
         };
