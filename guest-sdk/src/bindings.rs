@@ -28,3 +28,24 @@ pub mod workflows_world {
         type_section_suffix: "miniflow-workflows",
     });
 }
+
+pub mod scheduled_world {
+    //! The export of a Worker with a handler for cron triggers.
+
+    wit_bindgen::generate!({
+        path: "wit",
+        world: "scheduled-world",
+        with: {
+            "miniflow:worker/types@0.1.0": crate::bindings::miniflow::worker::types,
+            "miniflow:worker/environment@0.1.0": crate::bindings::miniflow::worker::environment,
+            "miniflow:worker/logging@0.1.0": crate::bindings::miniflow::worker::logging,
+            "miniflow:worker/workflow@0.1.0": crate::bindings::miniflow::worker::workflow,
+            "miniflow:worker/steps@0.1.0": crate::bindings::miniflow::worker::steps,
+            "miniflow:worker/scheduled@0.1.0": generate,
+        },
+        pub_export_macro: true,
+        export_macro_name: "export_scheduled",
+        default_bindings_module: "$crate::bindings::scheduled_world",
+        type_section_suffix: "miniflow-scheduled",
+    });
+}

@@ -70,6 +70,7 @@ mod error;
 mod host;
 mod http_api;
 pub mod prelude;
+mod scheduled;
 mod start;
 mod workflow;
 
@@ -83,6 +84,7 @@ pub use http_api::{
     RouteParams, Router,
 };
 pub use miniflow_sdk_macros::{event, workflow};
+pub use scheduled::{ScheduleContext, ScheduledEvent};
 pub use workflow::{
     Backoff, BatchError, BatchOptions, BatchResult, CreateOptions, DelayContext, DelayFn, DeleteError, DeleteResult,
     InstanceError, InstanceStatus, InstanceStatusKind, NonRetryableError, ResolvedRetryConfig, ResolvedStepConfig,
@@ -103,8 +105,13 @@ pub use url::{self, Url};
 /// What the macros expand to. No part of it is stable.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::bindings::scheduled_world::export_scheduled;
+    pub use crate::bindings::scheduled_world::exports::miniflow::worker::scheduled::{
+        Guest as ScheduledGuest, Outcome as ScheduledResult,
+    };
     pub use crate::bindings::workflows_world::export_workflows;
     pub use crate::http_api::serve;
+    pub use crate::scheduled::run_scheduled;
     pub use crate::start::StartHook;
     pub use crate::workflow::{Class, WorkflowsExport};
     pub use inventory;

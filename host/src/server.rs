@@ -23,6 +23,7 @@ use crate::bindings::logging::LogSink;
 use crate::bindings::{Bindings, Bound};
 use crate::config::{Problem, Problems, Project, Var, WorkflowEntry};
 use crate::triggers::http::{Body, Fetch, GRACE, Service, serve};
+use crate::triggers::local::Local;
 use crate::wasm::limits::CPU_MAX;
 use crate::wasm::{EngineOptions, Generation, Loader, Runner, Services, Slot};
 
@@ -38,11 +39,14 @@ pub struct ServerOptions {
     pub clock: Arc<dyn Clock>,
     /// Where Workers' lines go.
     pub logs: Arc<dyn LogSink>,
+    /// `/__scheduled` fires a cron trigger.
+    pub test_scheduled: bool,
 }
 
 /// A session.
 pub struct Server {
     fetch: Fetch,
+    local: Local,
     slot: Slot,
     dispatcher: Dispatcher,
     clock: Arc<dyn Clock>,
@@ -58,7 +62,7 @@ impl Server {
     ///
     /// When the component is not a Worker or does not fit its configuration, or the state cannot be used.
     pub async fn start(project: &Project, component: &Path, options: ServerOptions) -> Result<Self, Problems> {
-        let ServerOptions { state, durability, cache_dir, clock, logs } = options;
+        let ServerOptions { state, durability, cache_dir, clock, logs, test_scheduled } = options;
         // Before anything that takes long: another process may have it.
         let state =
             state.map(|path| StateDirectory::lock(&path)).transpose().map_err(|error| storage_problem(&error))?;
@@ -88,7 +92,8 @@ impl Server {
         .map_err(|error| storage_problem(&error))?;
         services.set_runtime(dispatcher.handle());
         slot.set(Arc::new(generation));
-        Ok(Self { fetch: Fetch::new(slot.clone()), slot, dispatcher, clock, workflows, warnings, _state: state })
+        let local = Local::new(slot.clone(), Arc::clone(&clock), test_scheduled);
+        Ok(Self { fetch: Fetch::new(slot.clone()), local, slot, dispatcher, clock, workflows, warnings, _state: state })
     }
 
     /// The workflows that are served.
@@ -132,7 +137,7 @@ impl Server {
             shutdown.await;
             stop_began = Some(Stopwatch::start());
         };
-        let served = serve(listener, Front { fetch: self.fetch.clone() }, shutdown).await;
+        let served = serve(listener, Front { fetch: self.fetch.clone(), local: self.local.clone() }, shutdown).await;
         if let Some(generation) = self.slot.get() {
             generation.retire();
         }
@@ -147,11 +152,15 @@ impl Server {
 #[derive(Clone)]
 struct Front {
     fetch: Fetch,
+    local: Local,
 }
 
 impl Service for Front {
     async fn call(&self, request: Request<Incoming>, local: SocketAddr) -> Response<Body> {
-        self.fetch.handle(request, local).await
+        match self.local.answer(&request).await {
+            Some(answer) => answer,
+            None => self.fetch.handle(request, local).await,
+        }
     }
 }
 

@@ -15,6 +15,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
     }
     let added = match arguments.kind {
         Kind::Fetch => fetch(&item, arguments.respond_with_errors)?,
+        Kind::Scheduled => scheduled(&item)?,
         Kind::Start => start(&item)?,
     };
     Ok(quote! { #item #added })
@@ -22,6 +23,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
 
 enum Kind {
     Fetch,
+    Scheduled,
     Start,
 }
 
@@ -41,20 +43,22 @@ impl Arguments {
                     return Err(Error::new(word.span(), "a function handles one kind of event"));
                 }
                 "fetch" => kind = Some(Kind::Fetch),
+                "scheduled" => kind = Some(Kind::Scheduled),
                 "start" => kind = Some(Kind::Start),
-                "scheduled" | "queue" => {
+                "queue" => {
                     return Err(Error::new(word.span(), format!("`{word}` events are not supported yet")));
                 }
                 _ => {
-                    let text = format!("unknown event `{word}`: expected `fetch` or `start`");
+                    let text = format!("unknown event `{word}`: expected `fetch`, `scheduled` or `start`");
                     return Err(Error::new(word.span(), text));
                 }
             }
         }
         let Some(kind) = kind else {
-            return Err(Error::new(Span::call_site(), "which event? expected `#[event(fetch)]` or `#[event(start)]`"));
+            let text = "which event? expected `#[event(fetch)]`, `#[event(scheduled)]` or `#[event(start)]`";
+            return Err(Error::new(Span::call_site(), text));
         };
-        if let (Kind::Start, Some(span)) = (&kind, respond_with_errors) {
+        if let (Kind::Start | Kind::Scheduled, Some(span)) = (&kind, respond_with_errors) {
             return Err(Error::new(span, "`respond_with_errors` belongs to `fetch`"));
         }
         Ok(Self { kind, respond_with_errors: respond_with_errors.is_some() })
@@ -75,15 +79,7 @@ fn fetch(item: &ItemFn, respond_with_errors: bool) -> Result<TokenStream> {
         return Err(Error::new(name.span(), format!("a fetch handler returns a response: {SIGNATURE}")));
     };
 
-    // Each type is checked where it is written; the check also counts as a use in native builds.
-    let types = item.sig.inputs.iter().filter_map(|input| match input {
-        FnArg::Typed(input) => Some(&input.ty),
-        FnArg::Receiver(_) => None,
-    });
-    let expected = [quote!(Request), quote!(Env), quote!(Context)];
-    let inputs = types.zip(expected).map(|(written, expected)| {
-        quote_spanned! { written.span()=> let _: fn(::miniflow_sdk::#expected) -> #written = |argument| argument; }
-    });
+    let inputs = checks(item, &["Request", "Env", "Context"]);
     let result = quote_spanned! { output.span()=>
         let _: fn(#output) -> ::miniflow_sdk::Result<::miniflow_sdk::Response> = |answer| answer;
     };
@@ -113,6 +109,57 @@ fn fetch(item: &ItemFn, respond_with_errors: bool) -> Result<TokenStream> {
 
             #[cfg(target_family = "wasm")]
             ::miniflow_sdk::__private::export_http!(__MiniflowFetch);
+        };
+    })
+}
+
+/// Checks each type of an argument where it is written; the check also counts as a use in native builds.
+fn checks(item: &ItemFn, expected: &[&str]) -> Vec<TokenStream> {
+    let types = item.sig.inputs.iter().filter_map(|input| match input {
+        FnArg::Typed(input) => Some(&*input.ty),
+        FnArg::Receiver(_) => None,
+    });
+    let check = |(written, expected): (&syn::Type, &&str)| {
+        let expected = Ident::new(expected, written.span());
+        quote_spanned! { written.span()=> let _: fn(::miniflow_sdk::#expected) -> #written = |argument| argument; }
+    };
+    types.zip(expected).map(check).collect()
+}
+
+fn scheduled(item: &ItemFn) -> Result<TokenStream> {
+    const SIGNATURE: &str = "`async fn scheduled(event: ScheduledEvent, env: Env, ctx: ScheduleContext)`";
+    let name = &item.sig.ident;
+    if item.sig.asyncness.is_none() {
+        return Err(Error::new(item.sig.fn_token.span, format!("a scheduled handler is async: {SIGNATURE}")));
+    }
+    if item.sig.inputs.len() != 3 || matches!(item.sig.inputs.first(), Some(FnArg::Receiver(_))) {
+        let at = if item.sig.inputs.is_empty() { name.span() } else { item.sig.inputs.span() };
+        return Err(Error::new(at, format!("a scheduled handler takes three arguments: {SIGNATURE}")));
+    }
+    let inputs = checks(item, &["ScheduledEvent", "Env", "ScheduleContext"]);
+    Ok(quote! {
+        const _: () = {
+            #[allow(dead_code, unreachable_code, reason = "only the types matter")]
+            fn __miniflow_check() {
+                #(#inputs)*
+                let _ = #name;
+            }
+
+            #[cfg(target_family = "wasm")]
+            struct __MiniflowScheduled;
+
+            #[cfg(target_family = "wasm")]
+            impl ::miniflow_sdk::__private::ScheduledGuest for __MiniflowScheduled {
+                async fn handle(
+                    cron: ::std::string::String,
+                    scheduled_time: u64,
+                ) -> ::miniflow_sdk::__private::ScheduledResult {
+                    ::miniflow_sdk::__private::run_scheduled(cron, scheduled_time, #name).await
+                }
+            }
+
+            #[cfg(target_family = "wasm")]
+            ::miniflow_sdk::__private::export_scheduled!(__MiniflowScheduled);
         };
     })
 }

@@ -12,6 +12,7 @@ use proc_macro::TokenStream;
 ///
 /// - `#[event(fetch)]`: `async fn(Request, Env, Context) -> Result<Response>` answers HTTP requests. An error is logged and
 ///   becomes a 500 without its text; `#[event(fetch, respond_with_errors)]` shows the text to the client.
+/// - `#[event(scheduled)]`: `async fn(ScheduledEvent, Env, ScheduleContext)`, with a `Result<()>` if it likes, runs when a cron trigger fires.
 /// - `#[event(start)]`: `fn()` runs once before the first event that an instance of the Worker handles.
 ///
 /// Each kind of handler may be defined once in a Worker.

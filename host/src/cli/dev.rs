@@ -50,6 +50,10 @@ pub(super) struct DevArgs {
     #[arg(long, env = "MINIFLOW_NO_BUILD", hide_env_values = true, value_parser = FalseyValueParser::new())]
     no_build: bool,
 
+    /// Fire a cron trigger by a request to /__scheduled?cron=EXPRESSION, as to /cdn-cgi/local/scheduled
+    #[arg(long, env = "MINIFLOW_TEST_SCHEDULED", hide_env_values = true, value_parser = FalseyValueParser::new())]
+    test_scheduled: bool,
+
     /// What to print of what happens
     #[arg(long, env = "MINIFLOW_LOG_LEVEL", hide_env_values = true, value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL")]
     log_level: LogLevel,
@@ -89,6 +93,8 @@ pub struct DevOptions {
     pub address: SocketAddr,
     pub state: StateFolder,
     pub durability: Durability,
+    /// `/__scheduled` fires a cron trigger.
+    pub test_scheduled: bool,
     pub log_level: LogLevel,
 }
 
@@ -125,6 +131,7 @@ impl DevArgs {
             address: SocketAddr::new(self.ip, self.port),
             state,
             durability: self.durability,
+            test_scheduled: self.test_scheduled,
             log_level: self.log_level,
         }
     }
@@ -177,6 +184,7 @@ async fn serve_until_stopped(
             Durability::Full => storage::Durability::Full,
         },
         cache_dir: default_cache_dir(|name| std::env::var_os(name)),
+        test_scheduled: options.test_scheduled,
         clock: SystemClock::shared(),
         logs,
     };

@@ -54,6 +54,7 @@ fn without_flags_there_are_defaults() {
             address: (Ipv4Addr::LOCALHOST, 8787).into(),
             state: StateFolder::OfProject(Path::new("/w").join(".miniflow").join("state")),
             durability: Durability::Normal,
+            test_scheduled: false,
             log_level: LogLevel::Info,
         }
     );
@@ -67,6 +68,7 @@ fn flags_are_taken() {
             address: "[::1]:0".parse().expect("an address"),
             state: StateFolder::Given(PathBuf::from("s")),
             durability: Durability::Full,
+            test_scheduled: false,
             log_level: LogLevel::Info,
         }
     );

@@ -3,3 +3,4 @@
 //! Never does: know what the guest does with it.
 
 pub mod http;
+pub mod local;

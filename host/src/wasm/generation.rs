@@ -11,6 +11,7 @@ use wasmtime::component::{Instance, InstancePre};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi_http::handler::{Proxy, ProxyPre};
 
+use super::bindings::exports::miniflow::worker::scheduled::GuestIndices as ScheduledIndices;
 use super::bindings::exports::miniflow::worker::workflows::GuestIndices;
 use super::services::Services;
 use super::state::{Guest, GuestState};
@@ -32,6 +33,7 @@ pub(super) struct Code {
     pub(super) pre: InstancePre<GuestState>,
     pub(super) fetch: Option<ProxyPre<GuestState>>,
     pub(super) workflows: Option<GuestIndices>,
+    pub(super) scheduled: Option<ScheduledIndices>,
     pub(super) classes: Vec<Class>,
     pub(super) describe_failure: Option<Death>,
     pub(super) digest: String,
@@ -59,6 +61,12 @@ impl Generation {
     #[must_use]
     pub fn has_fetch(&self) -> bool {
         self.code.fetch.is_some()
+    }
+
+    /// Whether the component handles cron triggers.
+    #[must_use]
+    pub fn has_scheduled(&self) -> bool {
+        self.code.scheduled.is_some()
     }
 
     /// The workflow classes, sorted by name.

@@ -13,6 +13,7 @@ use wasmtime::{Engine, Store};
 use wasmtime_wasi_http::handler::ProxyPre;
 use wasmtime_wasi_http::{p2, p3};
 
+use super::bindings::exports::miniflow::worker::scheduled::GuestIndices as ScheduledIndices;
 use super::bindings::exports::miniflow::worker::workflows::GuestIndices;
 use super::engine::{EngineError, EngineOptions, engine};
 use super::generation::{Class, Code, Generation};
@@ -53,8 +54,12 @@ pub enum LoadError {
         reason: String,
     },
     /// Exports our interface in another shape.
-    #[error("the component exports `miniflow:worker/workflows` in another shape than this miniflow expects: {reason}")]
+    #[error(
+        "the component exports `miniflow:worker/{interface}` in another shape than this miniflow expects: {reason}"
+    )]
     Mismatch {
+        /// Which.
+        interface: &'static str,
         /// In the engine's words.
         reason: String,
     },
@@ -91,7 +96,7 @@ impl LoadError {
                 "it is a program with a `main`; a Worker is a library: set `crate-type = [\"cdylib\"]` and use `#[event(fetch)]` or `#[workflow]`".to_owned()
             }
             Self::NothingExported { .. } => {
-                "a Worker exports `wasi:http/handler@0.3`, `wasi:http/incoming-handler@0.2` or `miniflow:worker/workflows`: use `#[event(fetch)]` or `#[workflow]`".to_owned()
+                "a Worker exports `wasi:http/handler@0.3`, `wasi:http/incoming-handler@0.2` `miniflow:worker/scheduled` or `miniflow:worker/workflows`: use `#[event(fetch)]`, `#[event(scheduled)]` or `#[workflow]`".to_owned()
             }
         }
     }
@@ -136,8 +141,9 @@ impl Loader {
         let compiled = tokio::task::spawn_blocking(move || compile(&engine, &linker, &artifact)).await;
         let (pre, digest) = compiled.unwrap_or_else(|panic| Err(LoadError::Invalid { reason: panic.to_string() }))?;
         let fetch = fetch(&pre);
-        let workflows = workflows(&pre)?;
-        if fetch.is_none() && workflows.is_none() {
+        let workflows = exported("workflows", GuestIndices::new(&pre))?;
+        let scheduled = exported("scheduled", ScheduledIndices::new(&pre))?;
+        if fetch.is_none() && workflows.is_none() && scheduled.is_none() {
             return Err(LoadError::NothingExported { exports: exports(&self.engine, pre.component()) });
         }
         let mut code = Code {
@@ -145,6 +151,7 @@ impl Loader {
             pre,
             fetch,
             workflows,
+            scheduled,
             classes: Vec::new(),
             describe_failure: None,
             digest,
@@ -226,12 +233,14 @@ fn fetch(pre: &InstancePre<GuestState>) -> Option<ProxyPre<GuestState>> {
     p2::bindings::ProxyPre::new(pre.clone()).ok().map(ProxyPre::P2)
 }
 
-fn workflows(pre: &InstancePre<GuestState>) -> Result<Option<GuestIndices>, LoadError> {
-    match GuestIndices::new(pre) {
+/// What a component exports of our interface; none when it does not.
+fn exported<T>(interface: &'static str, indices: wasmtime::Result<T>) -> Result<Option<T>, LoadError> {
+    match indices {
         Ok(indices) => Ok(Some(indices)),
         Err(error) => {
             let reason = format!("{error:#}");
-            if reason.contains("no exported instance named") { Ok(None) } else { Err(LoadError::Mismatch { reason }) }
+            let absent = reason.contains("no exported instance named");
+            if absent { Ok(None) } else { Err(LoadError::Mismatch { interface, reason }) }
         }
     }
 }

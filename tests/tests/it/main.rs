@@ -14,5 +14,6 @@ mod outputs;
 mod readme;
 mod restart;
 mod rollback;
+mod scheduled;
 mod tidy;
 mod workflows;

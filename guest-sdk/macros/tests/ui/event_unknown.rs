@@ -5,8 +5,11 @@ async fn unknown(_req: Request, _env: Env, _ctx: Context) -> Result<Response> {
     Response::ok("hello")
 }
 
-#[event(scheduled)]
+#[event(queue)]
 async fn later(_event: (), _env: Env, _ctx: Context) {}
+
+#[event(scheduled)]
+async fn two(_event: ScheduledEvent, _env: Env) {}
 
 #[event]
 async fn none(_req: Request, _env: Env, _ctx: Context) -> Result<Response> {

@@ -59,6 +59,35 @@ async fn fetch(req: Request, env: Env, ctx: Context) -> Result<Response> {
     steered.or_else(|error| refusal(&error))
 }
 
+/// Does what the expression says: `fail` and `panic` do that, `create ID` starts an instance of `EventEcho` with what fired as its payload,
+/// `late URL` tells that URL after it has returned.
+#[event(scheduled)]
+async fn scheduled(event: ScheduledEvent, env: Env, ctx: ScheduleContext) -> Result<()> {
+    let cron = event.cron();
+    match cron.split_once(' ').unwrap_or((&cron, "")) {
+        ("fail", _) => {
+            event.no_retry();
+            Err("asked to fail".into())
+        }
+        ("panic", _) => panic!("asked to panic in a scheduled handler"),
+        ("create", id) => {
+            let fired = json!({ "cron": cron, "time": event.schedule(), "type": event.ty() });
+            env.workflow("EVENT_ECHO")?.create(CreateOptions::new().with_id(id).with_params(fired)).await.map(drop)
+        }
+        ("late", url) => {
+            let url: Url = url.parse()?;
+            ctx.wait_until(async move {
+                Delay::from(std::time::Duration::from_millis(50)).await;
+                if let Err(error) = Fetch::Url(url).send().await {
+                    console_error!("{error}");
+                }
+            });
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
 async fn steer(mut req: Request, env: &Env) -> Result<Response> {
     let query: Query = req.query()?;
     let workflow = env.workflow(query.wf.as_deref().ok_or("`wf` is missing")?)?;

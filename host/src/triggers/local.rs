@@ -1,0 +1,164 @@
+//! The paths under `/cdn-cgi/`: what drives a session from outside, without the Worker.
+//!
+//! Promises: nobody but the person at the machine gets an answer: a request whose `Host` or `Origin` is not this machine is refused, so that a
+//! page from elsewhere, or a name that points here, steers nothing. A Worker's own routes there are never reached. Never does: know HTTP
+//! versions, sockets or the Worker's code beyond calling it.
+
+use std::sync::Arc;
+
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
+use miniflow_runtime::{Clock, Timestamp};
+
+use super::http::Body;
+use crate::wasm::{ScheduledOutcome, Slot};
+
+/// The reserved beginning of paths.
+const PREFIX: &str = "/cdn-cgi/";
+
+/// Where a cron trigger is fired by hand; the later ones are names of earlier years.
+const SCHEDULED: [&str; 3] = ["/cdn-cgi/local/scheduled", "/cdn-cgi/handler/scheduled", "/cdn-cgi/mf/scheduled"];
+
+/// The same with `--test-scheduled`, answered in another way.
+const TEST_SCHEDULED: &str = "/__scheduled";
+
+/// Answers what is not for the Worker. Cheap to clone.
+#[derive(Clone)]
+pub struct Local {
+    slot: Slot,
+    clock: Arc<dyn Clock>,
+    test_scheduled: bool,
+}
+
+impl Local {
+    /// For the Worker in `slot`. `test_scheduled`: `/__scheduled` is taken from it.
+    #[must_use]
+    pub fn new(slot: Slot, clock: Arc<dyn Clock>, test_scheduled: bool) -> Self {
+        Self { slot, clock, test_scheduled }
+    }
+
+    /// The answer to a request that is not for the Worker; none for any other.
+    pub async fn answer<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
+        let path = request.uri().path();
+        if self.test_scheduled && path == TEST_SCHEDULED {
+            let answer = self.scheduled(request.uri().query()).await;
+            return Some(match answer {
+                Ok((outcome, _)) if outcome.error.is_none() => text(StatusCode::OK, "Ran scheduled event".to_owned()),
+                Ok((outcome, _)) => text(StatusCode::INTERNAL_SERVER_ERROR, outcome.error.unwrap_or_default()),
+                Err(problem) => text(StatusCode::BAD_REQUEST, problem),
+            });
+        }
+        if !path.starts_with(PREFIX) {
+            return None;
+        }
+        if let Err(problem) = guard(request.headers()) {
+            return Some(text(StatusCode::FORBIDDEN, problem));
+        }
+        if !SCHEDULED.contains(&path) {
+            let known = "`/cdn-cgi/local/scheduled?cron=EXPRESSION` fires a cron trigger";
+            return Some(text(
+                StatusCode::NOT_FOUND,
+                format!("404 Not Found\n\nPaths under {PREFIX} are not the Worker's. Here: {known}.\n"),
+            ));
+        }
+        Some(match self.scheduled(request.uri().query()).await {
+            Err(problem) => text(StatusCode::BAD_REQUEST, problem),
+            Ok((outcome, as_json)) => {
+                let status = if outcome.error.is_none() { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
+                if as_json {
+                    let json = serde_json::json!({ "outcome": outcome.as_str(), "noRetry": outcome.no_retry });
+                    with_type(status, json.to_string(), "application/json")
+                } else {
+                    text(status, outcome.as_str().to_owned())
+                }
+            }
+        })
+    }
+
+    /// Fires what the query asks for. The flag: the answer is to be JSON.
+    async fn scheduled(&self, query: Option<&str>) -> Result<(ScheduledOutcome, bool), String> {
+        let (mut cron, mut time, mut as_json) = (String::new(), self.clock.now(), false);
+        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            match &*name {
+                "cron" => cron = value.into_owned(),
+                "time" => {
+                    let ms = value
+                        .parse()
+                        .map_err(|_| format!("`time` is {value}, not a number of milliseconds since 1970\n"))?;
+                    time = Timestamp(ms);
+                }
+                "format" if value == "json" => as_json = true,
+                _ => {}
+            }
+        }
+        let generation = self.slot.wait_for(|_| true).await;
+        Ok((generation.fire(cron, time).await, as_json))
+    }
+}
+
+/// Refuses what does not come from this machine.
+fn guard(headers: &HeaderMap) -> Result<(), String> {
+    let host = headers.get(header::HOST).map(|host| authority(host).is_some_and(|host| is_here(host.host())));
+    if host == Some(false) {
+        return Err("403 Forbidden: the `Host` of the request is not this machine\n".to_owned());
+    }
+    let origin = headers.get(header::ORIGIN).map(|origin| {
+        let text = origin.to_str().unwrap_or_default();
+        let host = text.split_once("://").and_then(|(_, host)| host.parse::<Authority>().ok());
+        host.is_some_and(|host| is_here(host.host()))
+    });
+    if origin == Some(false) {
+        return Err("403 Forbidden: the `Origin` of the request is not this machine\n".to_owned());
+    }
+    Ok(())
+}
+
+fn authority(host: &HeaderValue) -> Option<Authority> {
+    Authority::try_from(host.as_bytes()).ok()
+}
+
+fn is_here(host: &str) -> bool {
+    matches!(host, "localhost" | "127.0.0.1" | "[::1]")
+}
+
+fn text(status: StatusCode, text: String) -> Response<Body> {
+    with_type(status, text, "text/plain; charset=utf-8")
+}
+
+fn with_type(status: StatusCode, body: String, content_type: &'static str) -> Response<Body> {
+    let mut response = Response::new(Full::from(body).map_err(|never| match never {}).boxed_unsync());
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
+            .collect::<HeaderMap>()
+    }
+
+    // rules: A126
+    #[test]
+    fn only_this_machine_is_answered() {
+        for host in ["localhost:8787", "127.0.0.1", "[::1]:80"] {
+            assert_eq!(guard(&headers(&[("host", host)])), Ok(()), "{host}");
+        }
+        for host in ["example.com", "sub.localhost:8787", "127.0.0.1.example.com", "not a host"] {
+            assert!(guard(&headers(&[("host", host)])).is_err(), "{host}");
+        }
+        let from = |origin| guard(&headers(&[("host", "localhost:8787"), ("origin", origin)]));
+        for origin in ["http://localhost:3000", "http://127.0.0.1:8787", "https://[::1]"] {
+            assert_eq!(from(origin), Ok(()), "{origin}");
+        }
+        for origin in ["https://example.com", "null", "http://localhost.example.com", ""] {
+            assert!(from(origin).is_err(), "{origin}");
+        }
+    }
+}
