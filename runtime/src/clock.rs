@@ -4,6 +4,7 @@
 //! decide anything.
 #![expect(clippy::disallowed_methods, reason = "this is the one place that reads the real time")]
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -61,6 +62,39 @@ pub trait Clock: Send + Sync + 'static {
     /// Returns when `now() >= when`. Cancel-safe.
     fn sleep_until(&self, when: Timestamp) -> BoxFuture<'static, ()> {
         self.sleep_until_ns(when.0.saturating_mul(1_000_000))
+    }
+
+    /// Says that something works which belongs to the present moment: whoever moves this clock waits until the guard is dropped.
+    fn hold(&self) -> Hold {
+        Hold::default()
+    }
+
+    /// Returns when `now() >= when`, and holds the clock from that very moment: for work that is started by the time, such as an
+    /// alarm or the delivery of a batch. Keep the guard until the work is done. Cancel-safe.
+    fn due(&self, when: Timestamp) -> BoxFuture<'static, Hold> {
+        let sleep = self.sleep_until(when);
+        Box::pin(async move {
+            sleep.await;
+            Hold::default()
+        })
+    }
+}
+
+/// A moment that is not over: see [`Clock::hold`].
+#[derive(Default)]
+#[must_use = "the clock is held as long as this lives"]
+pub struct Hold(Option<Box<dyn Any + Send + Sync>>);
+
+impl Hold {
+    /// Holds a clock until `guard` is dropped.
+    pub fn new(guard: impl Any + Send + Sync) -> Self {
+        Self(Some(Box::new(guard)))
+    }
+}
+
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Hold").field(&self.0.is_some()).finish()
     }
 }
 
