@@ -3,6 +3,7 @@
 //! Only here are environment variables read (each flag has one, `MINIFLOW_` and its name), and only here and in
 //! `report` is anything printed. The exit code is 0, 1 if the command failed, 2 if the arguments make no sense.
 
+pub mod client;
 mod dev;
 mod place;
 mod stop;
