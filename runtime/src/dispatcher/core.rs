@@ -285,6 +285,7 @@ impl<S: Storage> Core<S> {
                 self.chunk(key, run, Piece { step, attempt, index, bytes, total, reply });
             }
             Message::ReadChunk { key, attempt, index, reply } => self.read_chunk(key, attempt, index, reply),
+            Message::Read(job) => job(&mut self.storage),
             Message::Overview { reply } => {
                 let overview = Overview {
                     runs: self.residents.values().filter(|resident| resident.active.is_some()).count(),

@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::engine::events::EventKind;
 use crate::engine::{Bytes, ErrorInfo, InstanceStatus, RollbackOutcome, StepKey, StepKind, limits, text, validate};
 use crate::run::Schedule;
-use crate::storage::{Reader, Retention, Summary, Trigger};
+use crate::storage::{Archive, Reader, Retention, StorageError, Summary, Trigger};
 
 /// An error of the public API: the platform's text, and its stable code.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -159,7 +159,7 @@ pub struct Overview {
 #[derive(Clone)]
 pub struct Handle {
     sender: mpsc::UnboundedSender<Message>,
-    reader: Option<std::sync::mpsc::SyncSender<ReadStatus>>,
+    reader: Option<std::sync::mpsc::SyncSender<ReadJob>>,
     /// Names of workflows; what is asked about others never reaches the dispatcher.
     workflows: Arc<[Arc<str>]>,
 }
@@ -167,7 +167,7 @@ pub struct Handle {
 impl Handle {
     pub(super) fn new(
         sender: mpsc::UnboundedSender<Message>,
-        reader: Option<std::sync::mpsc::SyncSender<ReadStatus>>,
+        reader: Option<std::sync::mpsc::SyncSender<ReadJob>>,
         workflows: Vec<Arc<str>>,
     ) -> Self {
         Self { sender, reader, workflows: workflows.into() }
@@ -274,17 +274,42 @@ impl Handle {
         match (found, &self.reader) {
             (Some(report), _) => Ok(report),
             (None, None) => Err(ApiError::not_found()),
-            (None, Some(reader)) => {
-                let (reply, answer) = oneshot::channel();
-                // A full queue means that the reader is behind: the thread is woken when it has caught up.
-                let mut request = ReadStatus { workflow, id, reply };
-                while let Err(std::sync::mpsc::TrySendError::Full(back)) = reader.try_send(request) {
-                    request = back;
-                    tokio::task::yield_now().await;
-                }
-                answer.await.unwrap_or_else(|_| Err(ApiError::internal()))
+            (None, Some(_)) => {
+                let found = self.read(move |archive| archive.summary(&workflow, &id)).await?;
+                found.map(Into::into).ok_or_else(ApiError::not_found)
             }
         }
+    }
+
+    /// Asks about what is committed: every answer that was given before is in it. The dispatcher goes on meanwhile, unless the state
+    /// is in memory only.
+    ///
+    /// # Errors
+    /// When the storage cannot be read; it is logged here.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut dyn Archive) -> Result<T, StorageError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let (reply, answer) = oneshot::channel();
+        let mut job: ReadJob = Box::new(move |archive| {
+            let answer = question(archive).map_err(|error| {
+                tracing::error!(error = %super::core::chain(&error), "cannot read what is kept");
+                ApiError::internal()
+            });
+            // The asker may have gone.
+            let _ = reply.send(answer);
+        });
+        match &self.reader {
+            // A full queue means that the reader is behind: the thread is woken when it has caught up.
+            Some(reader) => {
+                while let Err(std::sync::mpsc::TrySendError::Full(back)) = reader.try_send(job) {
+                    job = back;
+                    tokio::task::yield_now().await;
+                }
+            }
+            None => self.sender.send(Message::Read(job)).map_err(|_| ApiError::internal())?,
+        }
+        answer.await.unwrap_or_else(|_| Err(ApiError::internal()))
     }
 
     /// Delivers an event.
@@ -412,31 +437,18 @@ fn check_size(what: &str, payload: Option<&Bytes>) -> Result<(), ApiError> {
     }
 }
 
-/// A status asked of the reader.
-pub(super) struct ReadStatus {
-    workflow: Arc<str>,
-    id: String,
-    reply: Reply<StatusReport>,
-}
+/// A question that somebody who can read answers.
+pub(super) type ReadJob = Box<dyn FnOnce(&mut dyn Archive) + Send>;
 
-/// Statuses that may wait for the reader: as many as connections that a local server has.
+/// Questions that may wait for the reader: as many as connections that a local server has.
 const READS_MAX: usize = 1024;
 
-/// Reads statuses on a thread of its own, until every handle is gone.
-pub(super) fn spawn_reader(mut reader: Reader) -> std::sync::mpsc::SyncSender<ReadStatus> {
-    let (sender, inbox) = std::sync::mpsc::sync_channel::<ReadStatus>(READS_MAX);
+/// Answers questions on a thread of its own, until every handle is gone.
+pub(super) fn spawn_reader(mut reader: Reader) -> std::sync::mpsc::SyncSender<ReadJob> {
+    let (sender, inbox) = std::sync::mpsc::sync_channel::<ReadJob>(READS_MAX);
     let work = move || {
-        for ReadStatus { workflow, id, reply } in inbox {
-            let report = match reader.summary(&workflow, &id) {
-                Ok(Some(summary)) => Ok(summary.into()),
-                Ok(None) => Err(ApiError::not_found()),
-                Err(error) => {
-                    tracing::error!(workflow = %workflow, instance = %id, error = %super::core::chain(&error), "cannot read the status");
-                    Err(ApiError::internal())
-                }
-            };
-            // The asker may have gone.
-            let _ = reply.send(report);
+        for job in inbox {
+            job(&mut reader);
         }
     };
     if let Err(error) = std::thread::Builder::new().name("miniflow-reader".into()).spawn(work) {

@@ -97,6 +97,8 @@ pub(crate) enum Message {
         id: String,
         reply: Reply<Feed>,
     },
+    /// A question about what is kept, when there is no reader beside the writer.
+    Read(super::handle::ReadJob),
     Overview {
         reply: oneshot::Sender<super::Overview>,
     },

@@ -75,6 +75,8 @@ impl Resident {
         Summary {
             status: self.instance.status(),
             wake_at,
+            started: self.instance.started(),
+            modified: self.instance.changed().max(self.fixed.created),
             ended: self.ended,
             output: self.instance.output().cloned(),
             error: self.instance.error().cloned(),

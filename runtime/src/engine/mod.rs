@@ -8,6 +8,7 @@
 //! Never here: a clock, async, I/O, randomness, logging.
 
 mod command;
+pub mod details;
 pub mod duration;
 mod entry;
 pub mod events;

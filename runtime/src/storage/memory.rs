@@ -3,7 +3,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{AttemptKey, Expired, NewInstance, Storage, StorageError, Summary, Unfinished, Write};
+use super::archive::STREAM_HEAD_BYTES;
+use super::{
+    Archive, AttemptKey, Count, Expired, Filter, Listed, NewInstance, Order, Place, Record, Storage, StorageError,
+    Summary, Unfinished, Write,
+};
 use crate::clock::Timestamp;
 use crate::dispatcher::message::InstanceKey;
 use crate::engine::{Bytes, Stamped};
@@ -122,6 +126,15 @@ impl Kept {
         })
     }
 
+    fn matching(&self, filter: &Filter) -> impl Iterator<Item = &(NewInstance, Summary)> {
+        self.instances.values().filter(|(fixed, summary)| {
+            fixed.workflow == filter.workflow
+                && filter.status.is_none_or(|status| status == summary.status)
+                && filter.from.is_none_or(|from| fixed.created >= from)
+                && filter.until.is_none_or(|until| fixed.created <= until)
+        })
+    }
+
     fn apply(&mut self, write: &Write) {
         match write {
             Write::Create(instance, summary) => {
@@ -157,6 +170,84 @@ impl Kept {
 
 fn name(instance: &NewInstance) -> (String, String) {
     (instance.workflow.clone(), instance.id.clone())
+}
+
+impl Archive for MemoryStorage {
+    fn list(
+        &mut self,
+        filter: &Filter,
+        order: Order,
+        after: Option<Place>,
+        skip: u64,
+        limit: usize,
+    ) -> Result<Vec<Listed>, StorageError> {
+        let row = |(fixed, summary): &(NewInstance, Summary)| Listed {
+            place: Place { created: fixed.created, key: fixed.key },
+            id: fixed.id.clone(),
+            status: summary.status,
+            trigger: fixed.trigger,
+            started: summary.started,
+            modified: summary.modified,
+            ended: summary.ended,
+        };
+        let mut all: Vec<_> = self.with(|kept| kept.matching(filter).map(row).collect());
+        all.sort_by_key(|listed| listed.place);
+        if order == Order::NewestFirst {
+            all.reverse();
+        }
+        let beyond = |place: Place| match (after, order) {
+            (None, _) => true,
+            (Some(after), Order::NewestFirst) => place < after,
+            (Some(after), Order::OldestFirst) => place > after,
+        };
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        Ok(all.into_iter().filter(|listed| beyond(listed.place)).skip(skip).take(limit).collect())
+    }
+
+    fn count(&mut self, filter: &Filter) -> Result<u64, StorageError> {
+        Ok(self.with(|kept| kept.matching(filter).count() as u64))
+    }
+
+    fn counts(&mut self, workflow: Option<&str>) -> Result<Vec<Count>, StorageError> {
+        let mut counts: BTreeMap<(String, &'static str), Count> = BTreeMap::new();
+        self.with(|kept| {
+            for (fixed, summary) in kept.instances.values() {
+                if workflow.is_none_or(|workflow| workflow == fixed.workflow) {
+                    let count = counts.entry((fixed.workflow.clone(), summary.status.as_str())).or_insert(Count {
+                        workflow: fixed.workflow.clone(),
+                        status: summary.status,
+                        instances: 0,
+                        first_created: fixed.created,
+                        last_created: fixed.created,
+                    });
+                    count.instances += 1;
+                    count.first_created = count.first_created.min(fixed.created);
+                    count.last_created = count.last_created.max(fixed.created);
+                }
+            }
+        });
+        Ok(counts.into_values().collect())
+    }
+
+    fn summary(&mut self, workflow: &str, id: &str) -> Result<Option<Summary>, StorageError> {
+        Ok(self.record(workflow, id)?.map(|record| record.summary))
+    }
+
+    fn record(&mut self, workflow: &str, id: &str) -> Result<Option<Record>, StorageError> {
+        Ok(self.with(|kept| {
+            let key = *kept.keys.get(&(workflow.to_owned(), id.to_owned()))?;
+            let (fixed, summary) = kept.instances.get(&key)?.clone();
+            let journal = kept.journals.get(&key).cloned().unwrap_or_default();
+            let first = kept.chunks.iter().filter(|((k, _, index), _)| (*k, *index) == (key, 0));
+            let head = |bytes: &Bytes| bytes.slice(..bytes.len().min(STREAM_HEAD_BYTES));
+            let streams = first.map(|((_, attempt, _), bytes)| (*attempt, head(bytes))).collect();
+            Some(Record { fixed, summary, journal, streams })
+        }))
+    }
+
+    fn piece(&mut self, key: InstanceKey, attempt: AttemptKey, index: u32) -> Result<Option<Bytes>, StorageError> {
+        self.chunk(key, attempt, index)
+    }
 }
 
 impl Storage for MemoryStorage {

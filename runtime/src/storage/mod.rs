@@ -3,6 +3,7 @@
 //! Promises: what [`Storage::commit`] returned `Ok` for survives the process (and, with [`Durability::Full`], the machine); a group
 //! is kept whole or not at all. Never does: decide, read the clock, start threads.
 
+mod archive;
 mod directory;
 #[cfg(feature = "test-util")]
 pub mod memory;
@@ -10,6 +11,7 @@ pub mod sqlite;
 
 use std::path::PathBuf;
 
+pub use archive::{Archive, Count, Filter, Listed, Order, Place, Record};
 pub use directory::StateDirectory;
 pub use sqlite::{Reader, SqliteStorage};
 
@@ -88,6 +90,10 @@ pub struct Summary {
     pub status: InstanceStatus,
     /// When something happens by itself.
     pub wake_at: Option<Timestamp>,
+    /// When its first run began.
+    pub started: Option<Timestamp>,
+    /// When its status changed last.
+    pub modified: Timestamp,
     /// When it ended.
     pub ended: Option<Timestamp>,
     /// What `run` returned.
@@ -164,7 +170,7 @@ pub struct Unfinished {
 }
 
 /// Where instances are kept. Owned by one thread.
-pub trait Storage: Send + 'static {
+pub trait Storage: Archive + Send + 'static {
     /// Keeps all of `writes`, or none.
     ///
     /// # Errors
@@ -228,6 +234,19 @@ pub enum StorageError {
         "the database `{path}` was made by a newer version of miniflow (schema {found}, this version knows up to {known})"
     )]
     Newer {
+        /// Which file.
+        path: PathBuf,
+        /// Its schema version.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// Made by an older miniflow, and nobody may change it here.
+    #[error(
+        "the database `{path}` was made by an older version of miniflow (schema {found}, this version reads {known}); \
+         serving it once brings it up to date"
+    )]
+    Older {
         /// Which file.
         path: PathBuf,
         /// Its schema version.

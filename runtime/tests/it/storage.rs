@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use miniflow_runtime::engine::{Entry, RollbackOutcome, Stamped};
 use miniflow_runtime::storage::{
-    AttemptKey, Durability, Expired, NewInstance, Retention, SqliteStorage, Storage, StorageError, Summary, Trigger,
-    Unfinished, Write,
+    Archive, AttemptKey, Durability, Expired, NewInstance, Retention, SqliteStorage, Storage, StorageError, Summary,
+    Trigger, Unfinished, Write,
 };
 use miniflow_runtime::testing::MemoryStorage;
 use miniflow_runtime::{Bytes, ErrorInfo, InstanceStatus, Schedule, StepConfig, StepKey, StepKind, Timestamp};
@@ -26,7 +26,17 @@ fn instance(key: i64, id: &str) -> NewInstance {
 }
 
 fn summary(status: InstanceStatus) -> Summary {
-    Summary { status, wake_at: None, ended: None, output: None, error: None, rollback: None, expires: None }
+    Summary {
+        status,
+        wake_at: None,
+        started: None,
+        modified: Timestamp(8),
+        ended: None,
+        output: None,
+        error: None,
+        rollback: None,
+        expires: None,
+    }
 }
 
 fn every_entry() -> Vec<Stamped> {
@@ -169,6 +179,8 @@ fn every_field_of_a_summary_comes_back() {
         let failed = Summary {
             status: InstanceStatus::Errored,
             wake_at: Some(Timestamp(1)),
+            started: Some(Timestamp(4)),
+            modified: Timestamp(5),
             ended: Some(Timestamp(2)),
             output: Some(Bytes::from_static(b"{}")),
             error: Some(error),
@@ -432,8 +444,8 @@ fn a_reader_sees_what_is_committed() {
     assert_eq!(reader.key("w", "two").unwrap(), Some(2));
     assert_eq!(reader.key("other", "two").unwrap(), None);
     assert_eq!(reader.summary("w", "two").unwrap(), Some(ended));
-    assert_eq!(reader.chunk(2, attempt(3, 1), 4).unwrap(), Some(piece(2, attempt(3, 1), 4)));
-    assert_eq!(reader.chunk(1, attempt(3, 1), 4).unwrap(), None);
+    assert_eq!(reader.piece(2, attempt(3, 1), 4).unwrap(), Some(piece(2, attempt(3, 1), 4)));
+    assert_eq!(reader.piece(1, attempt(3, 1), 4).unwrap(), None);
     let mut read = |key| {
         let mut entries = Vec::new();
         reader.journal(key, &mut |stamped| entries.push(stamped)).unwrap();
@@ -472,12 +484,19 @@ fn a_state_of_the_first_version_is_all_there_after_the_migration() {
     let directory = tempfile::tempdir().unwrap();
     first_version(directory.path());
     let mut storage = SqliteStorage::open(directory.path(), Durability::Normal).unwrap();
-    let waiting = Summary { wake_at: Some(Timestamp(99)), ..summary(InstanceStatus::Waiting) };
+    let waiting = Summary {
+        wake_at: Some(Timestamp(99)),
+        started: Some(Timestamp(7)),
+        modified: Timestamp(7),
+        ..summary(InstanceStatus::Waiting)
+    };
     assert_eq!(storage.load(1).unwrap(), Some((instance(1, "one"), waiting)));
     assert_eq!((journal(&mut storage, 1), journal(&mut storage, 2)), (every_entry(), every_entry()));
     assert_eq!(storage.find("w", "stopped").unwrap(), Some(4));
     assert_eq!(storage.unfinished().unwrap().iter().map(|row| row.key).collect::<Vec<_>>(), [1, 8]);
     let errored = Summary {
+        started: Some(Timestamp(7)),
+        modified: Timestamp(100),
         ended: Some(Timestamp(100)),
         error: Some(ErrorInfo::new("Error", "boom")),
         expires: Some(Timestamp(106)),

@@ -16,12 +16,14 @@ impl Instance {
     pub fn evolve(&mut self, stamped: Stamped) {
         let Stamped { at, entry } = stamped;
         self.entries += 1;
+        self.changed = at;
         if !matches!(entry, Entry::Running | Entry::Waiting | Entry::Queued | Entry::Resumed) {
             self.last_at = at;
         }
         match entry {
             Entry::Running => {
                 self.status = InstanceStatus::Running;
+                self.started.get_or_insert(at);
                 self.news = false;
             }
             Entry::Waiting => {
@@ -162,10 +164,10 @@ impl Instance {
         steps.truncate(keep as usize);
         let mut done = std::mem::take(&mut self.done);
         done.retain(|no| *no < keep);
-        let (released, bytes) = (self.released, self.bytes);
-        *self = Self { steps, done, entries: entries + 1, released, bytes, ..Self::new() };
+        let (released, bytes, started) = (self.released, self.bytes, self.started);
+        *self = Self { steps, done, entries: entries + 1, released, bytes, started, changed: at, ..Self::new() };
         if from.is_none() {
-            (self.released, self.bytes) = (false, 0);
+            (self.released, self.bytes, self.started) = (false, 0, None);
         }
         for (no, step) in (0..).zip(&mut self.steps) {
             self.by_key.insert(step.key.clone(), no);

@@ -39,6 +39,10 @@ pub struct Instance {
     rollback: Option<Rollback>,
     /// When something was last done or learnt, not only scheduled.
     last_at: Timestamp,
+    /// When its first run began.
+    started: Option<Timestamp>,
+    /// When the last of the entries was decided.
+    changed: Timestamp,
     /// Entries taken in.
     entries: u64,
     /// Bytes of outputs, streams and events taken in.
@@ -70,6 +74,8 @@ impl Instance {
             paused_at: None,
             rollback: None,
             last_at: Timestamp(0),
+            started: None,
+            changed: Timestamp(0),
             entries: 0,
             bytes: 0,
         }
@@ -120,6 +126,18 @@ impl Instance {
     #[must_use]
     pub fn came_until(&self) -> Option<Timestamp> {
         (self.last_at > Timestamp(0)).then_some(self.last_at)
+    }
+
+    /// When its first run began.
+    #[must_use]
+    pub fn started(&self) -> Option<Timestamp> {
+        self.started
+    }
+
+    /// When the last of its entries was decided; the beginning of time when there is none.
+    #[must_use]
+    pub fn changed(&self) -> Timestamp {
+        self.changed
     }
 
     /// Bytes of outputs, streams and events it has kept since it began.

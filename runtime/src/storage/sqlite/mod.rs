@@ -1,5 +1,6 @@
 //! SQLite: one connection that writes, owned by the dispatcher's thread; readers have their own.
 
+mod archive;
 mod chunks;
 mod reader;
 mod rows;

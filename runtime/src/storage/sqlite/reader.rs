@@ -1,20 +1,41 @@
-//! Reading beside the writer, on a connection and a thread of its own.
+//! Reading beside the writer, on a connection of its own: of a server, or of a state directory that nobody serves.
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, named_params};
+use rusqlite::{Connection, OpenFlags};
 
-use super::super::{AttemptKey, StorageError, Summary};
-use super::{chunks, rows};
+use super::super::StorageError;
+use super::{DATABASE_FILE, SCHEMA_VERSION, rows, schema};
 use crate::dispatcher::message::InstanceKey;
-use crate::engine::{Bytes, Stamped};
+use crate::engine::Stamped;
 
-/// A connection that cannot write. Sees what is committed.
+/// A connection that cannot write. Sees what is committed; see [`Archive`](super::super::Archive) for what it can be asked.
 pub struct Reader {
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 impl Reader {
+    /// Reads the state in `directory`; none when there is none. A server that has it may go on, and nothing is changed.
+    ///
+    /// # Errors
+    /// When the database is of another version, damaged, or cannot be opened.
+    pub fn of_directory(directory: &Path) -> Result<Option<Self>, StorageError> {
+        let path = directory.join(DATABASE_FILE);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let reader = Self::open(&path).map_err(|error| match error {
+            StorageError::Sqlite(source) => schema::named(source, &path),
+            error => error,
+        })?;
+        let found = schema::version(&reader.connection).map_err(|error| schema::named(error, &path))?;
+        match found.cmp(&SCHEMA_VERSION) {
+            std::cmp::Ordering::Equal => Ok(Some(reader)),
+            std::cmp::Ordering::Less => Err(StorageError::Older { path, found, known: SCHEMA_VERSION }),
+            std::cmp::Ordering::Greater => Err(StorageError::Newer { path, found, known: SCHEMA_VERSION }),
+        }
+    }
+
     pub(super) fn open(path: &Path) -> Result<Self, StorageError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
@@ -24,17 +45,6 @@ impl Reader {
             error => Err(error),
         })?;
         Ok(Self { connection })
-    }
-
-    /// The summary of an instance, if there is one of this id.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn summary(&mut self, workflow: &str, id: &str) -> Result<Option<Summary>, StorageError> {
-        let mut statement = self.connection.prepare_cached(SUMMARY)?;
-        let found =
-            statement.query_row(named_params! { ":workflow": workflow, ":id": id }, rows::summary).optional()?;
-        Ok(found)
     }
 
     /// The key of an instance, if there is one of this id.
@@ -52,16 +62,4 @@ impl Reader {
     pub fn journal(&mut self, key: InstanceKey, each: &mut dyn FnMut(Stamped)) -> Result<(), StorageError> {
         rows::journal(&self.connection, key, each)
     }
-
-    /// A piece of a step's output that is a stream.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn chunk(&mut self, key: InstanceKey, attempt: AttemptKey, index: u32) -> Result<Option<Bytes>, StorageError> {
-        Ok(chunks::get(&self.connection, key, attempt, index)?)
-    }
 }
-
-const SUMMARY: &str = "SELECT status, wake_at, ended_at, output, error_name, error_message, error_backtrace,
-    rollback, rollback_error_name, rollback_error_message, rollback_error_backtrace, expires_at FROM instance
-    WHERE workflow = :workflow AND id = :id";

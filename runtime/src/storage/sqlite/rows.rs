@@ -38,6 +38,8 @@ pub(super) fn insert(connection: &Connection, instance: &NewInstance, summary: &
         ":id": instance.id,
         ":status": summary.status.as_str(),
         ":created_at": Ms(instance.created),
+        ":started_at": summary.started.map(Ms),
+        ":modified_at": Ms(summary.modified),
         ":trigger": instance.trigger.as_str(),
         ":payload": &instance.payload[..],
         ":cron": instance.schedule.as_ref().map(|schedule| schedule.cron.as_str()),
@@ -45,10 +47,12 @@ pub(super) fn insert(connection: &Connection, instance: &NewInstance, summary: &
         ":retain_success_ms": instance.retention.success_ms.map(|ms| Ms(Timestamp(ms))),
         ":retain_error_ms": instance.retention.error_ms.map(|ms| Ms(Timestamp(ms))),
     })?;
-    // A new instance has nothing but a status, nearly always.
+    // A new instance has nothing but a status and its times, nearly always.
     let bare = Summary {
         status: summary.status,
         wake_at: None,
+        started: summary.started,
+        modified: summary.modified,
         ended: None,
         output: None,
         error: None,
@@ -65,6 +69,8 @@ pub(super) fn update(connection: &Connection, key: InstanceKey, summary: &Summar
         ":key": key,
         ":status": summary.status.as_str(),
         ":wake_at": summary.wake_at.map(Ms),
+        ":started_at": summary.started.map(Ms),
+        ":modified_at": Ms(summary.modified),
         ":ended_at": summary.ended.map(Ms),
         ":output": summary.output.as_deref(),
         ":error_name": summary.error.as_ref().map(|error| error.name.as_str()),
@@ -85,20 +91,14 @@ pub(super) fn update(connection: &Connection, key: InstanceKey, summary: &Summar
 pub(super) fn load(connection: &Connection, key: InstanceKey) -> Result<Option<(NewInstance, Summary)>, StorageError> {
     let mut statement = connection.prepare_cached(LOAD)?;
     let found = statement.query_row(named_params! { ":key": key }, |row| {
-        let cron: Option<String> = row.get("cron")?;
-        let scheduled_time = moment(row, "scheduled_time")?;
         let instance = NewInstance {
             key,
             workflow: row.get("workflow")?,
             id: row.get("id")?,
             created: moment(row, "created_at")?.unwrap_or_default(),
-            trigger: match row.get_ref("trigger")?.as_str()? {
-                "cron" => Trigger::Cron,
-                "api" => Trigger::Api,
-                _ => Trigger::Binding,
-            },
+            trigger: trigger(row)?,
             payload: Bytes::from(row.get::<_, Vec<u8>>("payload")?),
-            schedule: cron.zip(scheduled_time).map(|(cron, scheduled_time)| Schedule { cron, scheduled_time }),
+            schedule: schedule(row)?,
             retention: Retention { success_ms: row.get("retain_success_ms")?, error_ms: row.get("retain_error_ms")? },
         };
         Ok((instance, summary(row)?))
@@ -106,10 +106,26 @@ pub(super) fn load(connection: &Connection, key: InstanceKey) -> Result<Option<(
     Ok(found.optional()?)
 }
 
+pub(super) fn trigger(row: &Row<'_>) -> rusqlite::Result<Trigger> {
+    Ok(match row.get_ref("trigger")?.as_str()? {
+        "cron" => Trigger::Cron,
+        "api" => Trigger::Api,
+        _ => Trigger::Binding,
+    })
+}
+
+fn schedule(row: &Row<'_>) -> rusqlite::Result<Option<Schedule>> {
+    let cron: Option<String> = row.get("cron")?;
+    let scheduled_time = moment(row, "scheduled_time")?;
+    Ok(cron.zip(scheduled_time).map(|(cron, scheduled_time)| Schedule { cron, scheduled_time }))
+}
+
 pub(super) fn summary(row: &Row<'_>) -> rusqlite::Result<Summary> {
     Ok(Summary {
         status: InstanceStatus::parse(row.get_ref("status")?.as_str()?),
         wake_at: moment(row, "wake_at")?,
+        started: moment(row, "started_at")?,
+        modified: moment(row, "modified_at")?.unwrap_or_default(),
         ended: moment(row, "ended_at")?,
         output: row.get::<_, Option<Vec<u8>>>("output")?.map(Bytes::from),
         error: error(row, ["error_name", "error_message", "error_backtrace"])?,
@@ -154,7 +170,7 @@ pub(super) fn journal(
     Ok(())
 }
 
-fn moment(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>> {
+pub(super) fn moment(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>> {
     Ok(row.get::<_, Option<Ms>>(column)?.map(|ms| ms.0))
 }
 
@@ -163,11 +179,12 @@ const COMPLETE: &str = "complete";
 const FAILED: &str = "failed";
 
 const INSERT: &str = "INSERT INTO instance
-    (key, workflow, id, status, created_at, trigger, payload, cron, scheduled_time, retain_success_ms, retain_error_ms)
-    VALUES (:key, :workflow, :id, :status, :created_at, :trigger, :payload, :cron, :scheduled_time,
-            :retain_success_ms, :retain_error_ms)";
-const UPDATE: &str = "UPDATE instance SET status = :status, wake_at = :wake_at, ended_at = :ended_at, output = :output,
-    error_name = :error_name, error_message = :error_message, error_backtrace = :error_backtrace,
+    (key, workflow, id, status, created_at, started_at, modified_at, trigger, payload, cron, scheduled_time,
+     retain_success_ms, retain_error_ms)
+    VALUES (:key, :workflow, :id, :status, :created_at, :started_at, :modified_at, :trigger, :payload, :cron,
+            :scheduled_time, :retain_success_ms, :retain_error_ms)";
+const UPDATE: &str = "UPDATE instance SET status = :status, wake_at = :wake_at, started_at = :started_at,
+    modified_at = :modified_at, ended_at = :ended_at, output = :output, error_name = :error_name, error_message = :error_message, error_backtrace = :error_backtrace,
     rollback = :rollback, rollback_error_name = :rollback_error_name, rollback_error_message = :rollback_error_message,
     rollback_error_backtrace = :rollback_error_backtrace, expires_at = :expires_at WHERE key = :key";
 const FIND: &str = "SELECT key FROM instance WHERE workflow = :workflow AND id = :id";

@@ -7,8 +7,11 @@ use rusqlite::{Connection, ErrorCode};
 use super::super::{Durability, StorageError};
 
 /// The migrations, in order. A file that has landed is never edited.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001_journal.sql"), include_str!("migrations/0002_expiry_and_chunks.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_journal.sql"),
+    include_str!("migrations/0002_expiry_and_chunks.sql"),
+    include_str!("migrations/0003_lists.sql"),
+];
 
 /// The schema this version writes.
 #[expect(clippy::cast_possible_wrap, reason = "a handful of files")]
@@ -40,7 +43,7 @@ pub(super) fn prepare(connection: &Connection, path: &Path, durability: Durabili
 }
 
 /// Reads the version without writing a byte: a file that is not ours is found out here.
-fn version(connection: &Connection) -> rusqlite::Result<i64> {
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
     // Reading the schema makes SQLite look beyond the first page.
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     connection.query_row("PRAGMA user_version", [], |row| row.get(0))
@@ -168,6 +171,34 @@ mod tests {
         assert_eq!(expired, "SEARCH instance USING INDEX instance_by_expiry (expires_at<?)");
         let next = plan(&connection, super::super::NEXT_EXPIRY);
         assert_eq!(next, "SEARCH instance USING COVERING INDEX instance_by_expiry (expires_at>?)");
+    }
+
+    #[test]
+    fn lists_and_counts_look_at_no_more_than_they_show() {
+        use super::super::super::{Filter, Order};
+        use super::super::archive::{COUNTS, COUNTS_OF_ONE, list_sql};
+        use crate::clock::Timestamp;
+        use crate::engine::InstanceStatus;
+        let connection = Connection::open_in_memory().unwrap();
+        migrate(&connection, Path::new(":memory:"), MIGRATIONS, 0).unwrap();
+        let counts = plan(&connection, COUNTS);
+        assert_eq!(counts, "SCAN instance USING COVERING INDEX instance_by_status");
+        let counts = plan(&connection, COUNTS_OF_ONE);
+        assert_eq!(counts, "SEARCH instance USING COVERING INDEX instance_by_status (workflow=?)");
+        let all = Filter::default();
+        let status = Filter { status: Some(InstanceStatus::Complete), ..all.clone() };
+        let dates = Filter { from: Some(Timestamp(1)), until: Some(Timestamp(2)), ..all.clone() };
+        for (filter, after, used) in [
+            (&all, false, "instance_by_creation (workflow=?)"),
+            (&all, true, "instance_by_creation (workflow=? AND created_at<?)"),
+            (&status, false, "instance_by_status (workflow=? AND status=?)"),
+            (&status, true, "instance_by_status (workflow=? AND status=? AND created_at<?)"),
+            (&dates, false, "instance_by_creation (workflow=? AND created_at>? AND created_at<?)"),
+        ] {
+            // Without a step that sorts.
+            let plan = plan(&connection, &list_sql(filter, Order::NewestFirst, after));
+            assert_eq!(plan, format!("SEARCH instance USING INDEX {used}"));
+        }
     }
 
     #[test]
