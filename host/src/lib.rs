@@ -1,6 +1,6 @@
 //! A local development emulator for Workers compiled to WebAssembly, with durable Workflows.
 //!
-//! [`server`] puts a session together; what it is made of: [`config`] says what to serve, [`dev`] builds it, [`wasm`] runs it,
+//! [`server`] puts a [`session`] together; what it is made of: [`config`] says what to serve, [`dev`] builds it, [`wasm`] runs it,
 //! [`bindings`] is what it may call, [`triggers`] is what calls it. [`cli`] and [`report`] are the only ones that print.
 
 pub mod bindings;
@@ -9,6 +9,7 @@ pub mod config;
 pub mod dev;
 pub mod report;
 pub mod server;
+pub mod session;
 pub mod triggers;
 pub mod wasm;
 

@@ -21,6 +21,8 @@ pub struct Dev {
     args: Vec<OsString>,
     variables: Vec<(OsString, OsString)>,
     folder: Option<Arc<TempDir>>,
+    /// Workers of the same session, after the one that takes the requests.
+    beside: Vec<Self>,
 }
 
 enum State {
@@ -63,6 +65,7 @@ impl Dev {
             args: Vec::new(),
             variables: Vec::new(),
             folder: None,
+            beside: Vec::new(),
         }
     }
 
@@ -100,6 +103,13 @@ impl Dev {
     #[must_use]
     pub fn persist_by_default(self) -> Self {
         Self { state: State::Default, ..self }
+    }
+
+    /// Serves `other` in the same session. Its requests, state and arguments are not used.
+    #[must_use]
+    pub fn beside(mut self, other: Self) -> Self {
+        self.beside.push(other);
+        self
     }
 
     /// Passes further arguments.
@@ -170,7 +180,8 @@ impl Dev {
             State::Temporary(folder) => Some(folder),
             State::Given(_) | State::Default => None,
         };
-        self.folder.iter().chain(state).cloned().collect()
+        let others = self.beside.iter().filter_map(|other| other.folder.as_ref());
+        self.folder.iter().chain(state).chain(others).cloned().collect()
     }
 
     fn command(&self) -> Command {
@@ -179,7 +190,14 @@ impl Dev {
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MINIFLOW_")) {
             command.env_remove(name);
         }
-        command.arg("dev").arg(&self.path);
+        command.arg("dev");
+        if self.beside.is_empty() {
+            command.arg(&self.path);
+        } else {
+            for worker in std::iter::once(self).chain(&self.beside) {
+                command.arg("-c").arg(&worker.path);
+            }
+        }
         if self.component.is_some() {
             command.arg("--no-build");
         }

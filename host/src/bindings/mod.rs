@@ -20,6 +20,13 @@ pub enum Bound {
     Json(String),
     /// A workflow, by its name.
     Workflow(String),
+    /// Something of another Worker, which is not there.
+    Absent {
+        /// What it would be: as [`Bound::kind`].
+        kind: &'static str,
+        /// What is missing, and what to do.
+        why: String,
+    },
 }
 
 impl Bound {
@@ -29,6 +36,7 @@ impl Bound {
         match self {
             Self::Text(_) | Self::Json(_) => "variable",
             Self::Workflow(_) => "workflow",
+            Self::Absent { kind, .. } => kind,
         }
     }
 }

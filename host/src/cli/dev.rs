@@ -15,16 +15,24 @@ use crate::bindings::logging::{Level, LogLine, LogSink};
 use crate::config::{self, Problem, Problems, Project};
 use crate::dev::OWN_FOLDER;
 use crate::dev::build::{self, Progress};
-use crate::report::{self, Banner, Console, Printer, StateKept, Style, terminal};
-use crate::server::{Server, ServerOptions};
+use crate::report::{self, Banner, Console, Printer, Served, StateKept, Style, terminal};
+use crate::server::{Built, Server, ServerOptions};
 use crate::wasm::default_cache_dir;
 
 /// Build and serve a Worker, and keep its workflow instances between sessions
 #[derive(Debug, Args)]
 pub(super) struct DevArgs {
     /// A folder with a `wrangler.jsonc`, `.json` or `.toml`, or with a `Cargo.toml`; one of these files; or a `.wasm` file
-    #[arg(value_name = "PATH", default_value = ".")]
-    path: PathBuf,
+    #[arg(value_name = "PATH", conflicts_with = "config")]
+    path: Option<PathBuf>,
+
+    /// Serve this one instead of PATH; once for each Worker, the first takes the requests
+    #[arg(short, long, env = "MINIFLOW_CONFIG", hide_env_values = true, value_name = "PATH")]
+    config: Vec<PathBuf>,
+
+    /// Work in this folder: all paths are relative to it
+    #[arg(long, env = "MINIFLOW_CWD", hide_env_values = true, value_name = "FOLDER")]
+    cwd: Option<PathBuf>,
 
     /// The port to listen on; 0 takes any that is free
     #[arg(long, env = "MINIFLOW_PORT", hide_env_values = true, default_value_t = 8787)]
@@ -121,6 +129,24 @@ impl StateFolder {
 }
 
 impl DevArgs {
+    /// Loads every Worker that was asked for.
+    fn projects(&self) -> Result<Vec<Project>, Problems> {
+        let here = [PathBuf::from(".")];
+        let paths = match &self.path {
+            Some(path) => std::slice::from_ref(path),
+            None if self.config.is_empty() => &here,
+            None => &self.config,
+        };
+        let (mut projects, mut problems) = (Vec::new(), Problems::default());
+        for path in paths {
+            match config::load(path) {
+                Ok(project) => projects.push(project),
+                Err(errors) => problems.extend(errors),
+            }
+        }
+        problems.or(projects).map(|(projects, _)| projects)
+    }
+
     pub(super) fn options(&self, project: &Project) -> DevOptions {
         let state = match &self.persist_to {
             _ if self.ephemeral => StateFolder::None,
@@ -143,18 +169,42 @@ impl DevArgs {
 ///
 /// When the Worker cannot be served.
 pub(super) async fn run(args: DevArgs, style: Style) -> Result<(), Problems> {
-    let project = config::load(&args.path)?;
-    terminal::stderr(&report::problems(&project.warnings, style));
-    let options = args.options(&project);
+    if let Some(folder) = &args.cwd {
+        std::env::set_current_dir(folder).map_err(|error| {
+            Problem::error(format!("cannot work in `{}`: {error}", folder.display()))
+                .with_hint("pass a folder with `--cwd`")
+        })?;
+    }
+    let projects = args.projects()?;
+    let Some(first) = projects.first() else { return Ok(()) };
+    for project in &projects {
+        terminal::stderr(&report::problems(&project.warnings, style));
+    }
+    let options = args.options(first);
     // Both come before a build, which may take minutes.
     let listener = place::listen(options.address).await?;
-    prepare_state(&options.state, &project)?;
-    let component =
-        if args.no_build { build::last_built(&project).await? } else { build::build(&project, &ToTerminal).await? };
+    prepare_state(&options.state, first)?;
+    let workers = build_all(projects, args.no_build).await?;
     let (console, printer) = start_console(options.log_level, style)?;
-    let served = serve_until_stopped(&project, &options, listener, &component, console, style).await;
+    let served = serve_until_stopped(workers, &options, listener, console, style).await;
     printer.finish();
     served
+}
+
+/// Builds every Worker, one after the other: cargo uses all cores by itself.
+async fn build_all(projects: Vec<Project>, no_build: bool) -> Result<Vec<Built>, Problems> {
+    let (mut workers, mut problems) = (Vec::new(), Problems::default());
+    for project in projects {
+        let built = match no_build {
+            true => build::last_built(&project).await,
+            false => build::build(&project, &ToTerminal).await,
+        };
+        match built {
+            Ok(component) => workers.push(Built { project, component }),
+            Err(error) => problems.extend(Problems::from(error)),
+        }
+    }
+    problems.or(workers).map(|(workers, _)| workers)
 }
 
 fn prepare_state(state: &StateFolder, project: &Project) -> Result<(), Problems> {
@@ -166,10 +216,9 @@ fn prepare_state(state: &StateFolder, project: &Project) -> Result<(), Problems>
 }
 
 async fn serve_until_stopped(
-    project: &Project,
+    workers: Vec<Built>,
     options: &DevOptions,
     listener: TcpListener,
-    component: &Path,
     console: Option<Console>,
     style: Style,
 ) -> Result<(), Problems> {
@@ -188,12 +237,14 @@ async fn serve_until_stopped(
         clock: SystemClock::shared(),
         logs,
     };
-    let server = Server::start(project, component, server_options).await?;
+    let server = Server::start(workers, server_options).await?;
     terminal::stderr(&report::problems(server.warnings(), style));
     let address = listener.local_addr().map_err(|error| Problem::error(format!("could not listen: {error}")))?;
+    let members = server.session().members();
+    let served: Vec<_> =
+        members.iter().map(|member| Served { project: &member.project, workflows: &member.workflows }).collect();
     let banner = Banner {
-        project,
-        workflows: server.workflows(),
+        workers: &served,
         url: &format!("http://{address}"),
         state: options.state.path().map_or(StateKept::InMemory, StateKept::Folder),
         resumed: server.recovered().unfinished,

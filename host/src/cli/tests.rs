@@ -5,7 +5,7 @@ use clap::{CommandFactory, Parser};
 
 use super::dev::{DevArgs, DevOptions, Durability, LogLevel, StateFolder};
 use super::{Cli, Command, place};
-use crate::config::{Problems, Project, Source};
+use crate::config::{Project, Source};
 
 fn parse(arguments: &str) -> DevArgs {
     let arguments = ["miniflow"].into_iter().chain(arguments.split_whitespace());
@@ -14,18 +14,7 @@ fn parse(arguments: &str) -> DevArgs {
 }
 
 fn options(arguments: &str) -> DevOptions {
-    let project = Project {
-        name: "w".to_owned(),
-        root: Path::new("/w").to_owned(),
-        config: None,
-        source: Source::Wasm("/w/w.wasm".into()),
-        build: None,
-        vars: Default::default(),
-        cpu_ms: None,
-        workflows: None,
-        unsupported: Vec::new(),
-        warnings: Problems::default(),
-    };
+    let project = Project::bare("w", Path::new("/w"), Source::Wasm("/w/w.wasm".into()));
     parse(arguments).options(&project)
 }
 

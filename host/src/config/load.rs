@@ -136,18 +136,7 @@ fn of_config(file: &Path, problems: &mut Problems) -> Result<Project, Problems> 
 
 /// Returns the project that is `file` without a configuration.
 fn bare(name: String, file: &Path, source: impl FnOnce(PathBuf) -> Source) -> Result<Project, Problems> {
-    Ok(Project {
-        name,
-        root: absolute(&folder(file))?,
-        config: None,
-        source: source(absolute(file)?),
-        build: None,
-        vars: Default::default(),
-        cpu_ms: None,
-        workflows: None,
-        unsupported: Vec::new(),
-        warnings: Problems::default(),
-    })
+    Ok(Project::bare(name, &absolute(&folder(file))?, source(absolute(file)?)))
 }
 
 fn stem(file: &Path) -> String {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use miniflow_runtime::storage::Retention;
 
@@ -30,6 +30,25 @@ pub struct Project {
     pub unsupported: Vec<String>,
     /// What to point out although everything can be run.
     pub warnings: Problems,
+}
+
+impl Project {
+    /// Returns the project that is `source` in the folder `root`, without any configuration.
+    #[must_use]
+    pub fn bare(name: impl Into<String>, root: &Path, source: Source) -> Self {
+        Self {
+            name: name.into(),
+            root: root.to_owned(),
+            config: None,
+            source,
+            build: None,
+            vars: BTreeMap::new(),
+            cpu_ms: None,
+            workflows: None,
+            unsupported: Vec::new(),
+            warnings: Problems::default(),
+        }
+    }
 }
 
 /// Where the Worker's component comes from.

@@ -12,9 +12,8 @@ const VALUE_LENGTH_MAX: usize = 40;
 /// What is served, and what was found when it started.
 #[derive(Debug)]
 pub struct Banner<'a> {
-    pub project: &'a Project,
-    /// The workflows that are served: see [`Project::bind_classes`].
-    pub workflows: &'a [WorkflowEntry],
+    /// The Workers, the one that takes the requests first.
+    pub workers: &'a [Served<'a>],
     pub url: &'a str,
     pub state: StateKept<'a>,
     /// How many instances of an earlier session go on.
@@ -23,6 +22,14 @@ pub struct Banner<'a> {
     pub orphaned: usize,
     /// How long it is until the next of them wakes.
     pub next_wake: Option<Duration>,
+}
+
+/// A Worker that is served.
+#[derive(Debug, Clone, Copy)]
+pub struct Served<'a> {
+    pub project: &'a Project,
+    /// The workflows it binds: see [`Project::bind_classes`].
+    pub workflows: &'a [WorkflowEntry],
 }
 
 /// Where instances are kept.
@@ -37,54 +44,29 @@ impl Banner<'_> {
     /// Returns the text, with the address as its last line.
     #[must_use]
     pub fn render(&self, style: Style) -> String {
-        let mut text = format!("{} {}\n\n", style.bold("miniflow"), style.bold(&self.project.name));
-        for (label, lines) in self.sections() {
-            for (index, line) in lines.iter().enumerate() {
-                let label = if index == 0 { label } else { "" };
-                text.push_str(&format!("  {} {line}\n", style.dim(&format!("{label:<10}"))));
+        let names: Vec<_> = self.workers.iter().map(|worker| worker.project.name.as_str()).collect();
+        let mut text = format!("{} {}\n", style.bold("miniflow"), style.bold(&names.join(", ")));
+        for (index, worker) in self.workers.iter().enumerate() {
+            text.push('\n');
+            if self.workers.len() > 1 {
+                let requests = if index == 0 { ", which takes the requests" } else { "" };
+                text.push_str(&format!("  {}{requests}\n", style.bold(&worker.project.name)));
             }
+            write_sections(&mut text, &worker.sections(self.workers), style);
+        }
+        if self.workers.len() > 1 {
+            text.push('\n');
+        }
+        let shared = [("state", vec![self.state_line()]), ("instances", vec![self.instances_line()])];
+        write_sections(&mut text, &shared, style);
+        for worker in self.workers.iter().filter(|worker| !worker.project.unsupported.is_empty()) {
+            let of = if self.workers.len() > 1 { format!(" of {}", worker.project.name) } else { String::new() };
+            let names = worker.project.unsupported.join(", ");
+            let line = format!("{names}{of}: this version does not run them yet");
+            write_sections(&mut text, &[("not run", vec![line])], style);
         }
         text.push_str(&format!("\n  ready on {}\n", style.link(self.url)));
         text
-    }
-
-    fn sections(&self) -> Vec<(&'static str, Vec<String>)> {
-        let mut sections = vec![
-            ("bindings", or_none(table(&self.bindings()))),
-            ("workflows", or_none(table(&self.classes()))),
-            ("state", vec![self.state_line()]),
-            ("instances", vec![self.instances_line()]),
-        ];
-        if !self.project.unsupported.is_empty() {
-            let names = self.project.unsupported.join(", ");
-            sections.push(("not run", vec![format!("{names}: this version does not run them yet")]));
-        }
-        sections
-    }
-
-    fn bindings(&self) -> Vec<[String; 3]> {
-        let variables = self.project.vars.iter().map(|(name, var)| {
-            let value = match var {
-                Var::Text(text) => shortened(&format!("{text:?}")),
-                Var::Json(json) => shortened(json),
-            };
-            [name.clone(), "variable".to_owned(), value]
-        });
-        let workflows = self
-            .workflows
-            .iter()
-            .map(|workflow| [workflow.binding.clone(), "workflow".to_owned(), workflow.name.clone()]);
-        let mut bindings: Vec<[String; 3]> = variables.chain(workflows).collect();
-        bindings.sort();
-        bindings
-    }
-
-    fn classes(&self) -> Vec<[String; 2]> {
-        let class = |workflow: &WorkflowEntry| match &workflow.script_name {
-            Some(script) => format!("{} of Worker `{script}`, which is not run here", workflow.class_name),
-            None => workflow.class_name.clone(),
-        };
-        self.workflows.iter().map(|workflow| [workflow.name.clone(), class(workflow)]).collect()
     }
 
     fn state_line(&self) -> String {
@@ -108,6 +90,50 @@ impl Banner<'_> {
             line.push_str(&format!("; {} kept, whose workflow is not here any more", self.orphaned));
         }
         line
+    }
+}
+
+impl Served<'_> {
+    fn sections(&self, all: &[Served<'_>]) -> [(&'static str, Vec<String>); 2] {
+        [("bindings", or_none(table(&self.bindings()))), ("workflows", or_none(table(&self.classes(all))))]
+    }
+
+    fn bindings(&self) -> Vec<[String; 3]> {
+        let variables = self.project.vars.iter().map(|(name, var)| {
+            let value = match var {
+                Var::Text(text) => shortened(&format!("{text:?}")),
+                Var::Json(json) => shortened(json),
+            };
+            [name.clone(), "variable".to_owned(), value]
+        });
+        let workflows = self
+            .workflows
+            .iter()
+            .map(|workflow| [workflow.binding.clone(), "workflow".to_owned(), workflow.name.clone()]);
+        let mut bindings: Vec<[String; 3]> = variables.chain(workflows).collect();
+        bindings.sort();
+        bindings
+    }
+
+    fn classes(&self, all: &[Served<'_>]) -> Vec<[String; 2]> {
+        let class = |workflow: &WorkflowEntry| match &workflow.script_name {
+            Some(script) if *script == self.project.name => workflow.class_name.clone(),
+            Some(script) if all.iter().any(|other| other.project.name == *script) => {
+                format!("{} of Worker `{script}`", workflow.class_name)
+            }
+            Some(script) => format!("{} of Worker `{script}`, which is not run here", workflow.class_name),
+            None => workflow.class_name.clone(),
+        };
+        self.workflows.iter().map(|workflow| [workflow.name.clone(), class(workflow)]).collect()
+    }
+}
+
+fn write_sections(text: &mut String, sections: &[(&str, Vec<String>)], style: Style) {
+    for (label, lines) in sections {
+        for (index, line) in lines.iter().enumerate() {
+            let label = if index == 0 { *label } else { "" };
+            text.push_str(&format!("  {} {line}\n", style.dim(&format!("{label:<10}"))));
+        }
     }
 }
 

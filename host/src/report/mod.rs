@@ -13,7 +13,7 @@ mod problems;
 
 pub mod terminal;
 
-pub use banner::{Banner, StateKept};
+pub use banner::{Banner, Served, StateKept};
 pub use console::{Console, Printer};
 pub use problems::problems;
 pub use style::Style;

@@ -1,28 +1,20 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Banner, StateKept, Style, problems};
+use super::{Banner, Served, StateKept, Style, problems};
 use crate::config::{Place, Position, Problem, Problems, Project, Source, Var, WorkflowEntry};
 
 fn project() -> Project {
-    Project {
-        name: "orders".to_owned(),
-        root: "/w".into(),
-        config: None,
-        source: Source::Wasm("/w/orders.wasm".into()),
-        build: None,
-        vars: Default::default(),
-        cpu_ms: None,
-        workflows: None,
-        unsupported: Vec::new(),
-        warnings: Problems::default(),
-    }
+    Project::bare("orders", Path::new("/w"), Source::Wasm("/w/orders.wasm".into()))
 }
 
-fn banner(project: &Project) -> Banner<'_> {
+fn served(project: &Project) -> Served<'_> {
+    Served { project, workflows: &[] }
+}
+
+fn banner<'a>(workers: &'a [Served<'a>]) -> Banner<'a> {
     Banner {
-        project,
-        workflows: &[],
+        workers,
         url: "http://127.0.0.1:8787",
         state: StateKept::InMemory,
         resumed: 0,
@@ -33,7 +25,7 @@ fn banner(project: &Project) -> Banner<'_> {
 
 #[test]
 fn the_banner_of_a_small_worker_is_short() {
-    insta::assert_snapshot!(banner(&project()).render(Style::Plain), @"
+    insta::assert_snapshot!(banner(&[served(&project())]).render(Style::Plain), @"
     miniflow orders
 
       bindings   none
@@ -59,13 +51,13 @@ fn the_banner_lists_everything_that_is_served() {
     let mut other = WorkflowEntry::of_class("Billing");
     other.script_name = Some("billing".to_owned());
     let workflows = [WorkflowEntry::of_class("OrderSaga"), other];
+    let workers = [Served { project: &project, workflows: &workflows }];
     let banner = Banner {
-        workflows: &workflows,
         state: StateKept::Folder(Path::new(".miniflow/state")),
         resumed: 3,
         orphaned: 0,
         next_wake: Some(Duration::from_secs(252)),
-        ..banner(&project)
+        ..banner(&workers)
     };
     insta::assert_snapshot!(banner.render(Style::Plain), @r#"
     miniflow orders
@@ -85,8 +77,39 @@ fn the_banner_lists_everything_that_is_served() {
 }
 
 #[test]
+fn the_banner_tells_workers_apart() {
+    let (mut first, mut second) = (project(), project());
+    first.name = "shop".to_owned();
+    second.name = "billing".to_owned();
+    second.unsupported = vec!["r2_buckets".to_owned()];
+    let mut bound = WorkflowEntry::of_class("Invoice");
+    bound.script_name = Some("billing".to_owned());
+    let (of_first, of_second) = ([bound], [WorkflowEntry::of_class("Invoice")]);
+    let workers =
+        [Served { project: &first, workflows: &of_first }, Served { project: &second, workflows: &of_second }];
+    insta::assert_snapshot!(banner(&workers).render(Style::Plain), @"
+    miniflow shop, billing
+
+      shop, which takes the requests
+      bindings   INVOICE  workflow  invoice
+      workflows  invoice  Invoice of Worker `billing`
+
+      billing
+      bindings   INVOICE  workflow  invoice
+      workflows  invoice  Invoice
+
+      state      in memory, gone when the server stops
+      instances  none to pick up again
+      not run    r2_buckets of billing: this version does not run them yet
+
+      ready on http://127.0.0.1:8787
+    ");
+}
+
+#[test]
 fn how_long_instances_sleep_is_said_in_two_units() {
     let project = project();
+    let workers = [served(&project)];
     for (seconds, expected) in [
         (0, "now"),
         (59, "in 59s"),
@@ -96,7 +119,7 @@ fn how_long_instances_sleep_is_said_in_two_units() {
         (86_400 + 59, "in 1d"),
         (31_536_000, "in 365d"),
     ] {
-        let banner = Banner { resumed: 1, next_wake: Some(Duration::from_secs(seconds)), ..banner(&project) };
+        let banner = Banner { resumed: 1, next_wake: Some(Duration::from_secs(seconds)), ..banner(&workers) };
         let line = format!("1 picked up again, the next wakes {expected}\n");
         let text = banner.render(Style::Plain);
         assert!(text.contains(&line), "{seconds}: {text}");

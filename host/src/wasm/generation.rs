@@ -107,6 +107,12 @@ impl Generation {
         }
     }
 
+    /// Whether it is the code of `other`, with these bindings and this limit.
+    #[must_use]
+    pub fn is_same(&self, other: &Self, bindings: &Bindings, cpu_max: Duration) -> bool {
+        self.digest() == other.digest() && self.bindings == *bindings && self.cpu_max == cpu_max
+    }
+
     /// What guests share.
     #[must_use]
     pub fn services(&self) -> &Arc<Services> {

@@ -23,6 +23,7 @@ mod services;
 mod state;
 mod threads;
 pub mod trap;
+mod workers;
 
 pub use engine::{EngineError, EngineOptions, default_cache_dir};
 pub use generation::{Class, Generation, Slot};
@@ -33,3 +34,4 @@ pub use services::Services;
 pub use state::GuestState;
 pub use threads::runtime;
 pub use trap::Death;
+pub use workers::Workers;

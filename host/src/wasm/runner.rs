@@ -7,9 +7,8 @@
 //! guest that is not stopped ends with exactly one [`Run::ended`], before its store is dropped. Never does: decide what a
 //! failure means for the instance.
 
-use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{self, Either};
@@ -21,10 +20,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::{PoolConcurrencyLimitError, Store};
 
 use super::bindings::exports::miniflow::worker::workflows::{CronSchedule, WorkflowEvent};
-use super::generation::{Generation, Slot};
+use super::generation::Generation;
 use super::limits::CpuBudget;
 use super::state::GuestState;
 use super::trap;
+use super::workers::Workers;
 use crate::bindings::logging::Level;
 
 /// Runs that are being started or replayed at a time: enough to keep the machine busy, few enough to keep memory small.
@@ -44,28 +44,22 @@ const POOL_FULL_DELAY: Duration = Duration::from_millis(20);
 pub struct Runner(Arc<Shared>);
 
 struct Shared {
-    workers: RwLock<BTreeMap<String, Slot>>,
+    workers: Workers,
     tokio: Handle,
     starts: Arc<Semaphore>,
     live: Arc<Semaphore>,
 }
 
 impl Runner {
-    /// Returns a runner whose guests live on `tokio`.
+    /// Returns a runner of `workers`, whose guests live on `tokio`. Runs of a Worker that is not there wait for it.
     #[must_use]
-    pub fn new(tokio: Handle) -> Self {
+    pub fn new(workers: Workers, tokio: Handle) -> Self {
         Self(Arc::new(Shared {
-            workers: RwLock::default(),
+            workers,
             tokio,
             starts: Arc::new(Semaphore::new(STARTS_MAX)),
             live: Arc::new(Semaphore::new(LIVE_RUNS_MAX)),
         }))
-    }
-
-    /// Says where the generations of `worker` are found. Runs of a Worker that is not known wait until they are stopped.
-    pub fn add_worker(&self, worker: &str, slot: Slot) {
-        let mut workers = self.0.workers.write().unwrap_or_else(PoisonError::into_inner);
-        workers.insert(worker.to_owned(), slot);
     }
 }
 
@@ -108,11 +102,7 @@ impl Shared {
     /// Waits for all that a run needs. A class that is gone from the code may come back with the next build; its
     /// instances are kept until then.
     async fn prepare(&self, run: &Run) -> (Arc<Generation>, OwnedSemaphorePermit, OwnedSemaphorePermit) {
-        let slot = {
-            let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
-            workers.get(run.worker()).cloned()
-        };
-        let Some(slot) = slot else { return future::pending().await };
+        let slot = self.workers.slot(run.worker());
         let generation = slot.wait_for(|generation| generation.has_class(run.class_name())).await;
         let live = permit(&self.live).await;
         let start = permit(&self.starts).await;

@@ -1,10 +1,11 @@
-//! What guests share: the clock, the console's sink and the runtime that keeps instances.
+//! What guests share: the clock, the console's sink, the other Workers and the runtime that keeps instances.
 
 use std::sync::Arc;
 
 use miniflow_runtime::{Clock, Handle};
 use tokio::sync::SetOnce;
 
+use super::workers::Workers;
 use crate::bindings::logging::LogSink;
 
 /// What is behind the host functions. One for the session.
@@ -13,6 +14,8 @@ pub struct Services {
     pub clock: Arc<dyn Clock>,
     /// Where guests' lines go.
     pub logs: Arc<dyn LogSink>,
+    /// The Workers of the session.
+    pub workers: Workers,
     runtime: SetOnce<Handle>,
 }
 
@@ -20,7 +23,7 @@ impl Services {
     /// Returns services without a runtime yet: that one needs the runner, which needs these.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, logs: Arc<dyn LogSink>) -> Self {
-        Self { clock, logs, runtime: SetOnce::new() }
+        Self { clock, logs, workers: Workers::default(), runtime: SetOnce::new() }
     }
 
     /// Says which runtime it is. Guests that ask for it wait until then. Only the first call counts.

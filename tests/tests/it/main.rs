@@ -15,5 +15,6 @@ mod readme;
 mod restart;
 mod rollback;
 mod scheduled;
+mod sessions;
 mod tidy;
 mod workflows;

@@ -184,6 +184,9 @@ fn resolve(store: &Store, binding: &str) -> Result<(Arc<Services>, String), ApiE
 fn workflow(bindings: &Bindings, binding: &str) -> Result<String, ApiError> {
     let problem = match bindings.get(binding) {
         Some(Bound::Workflow(name)) => return Ok(name.clone()),
+        Some(Bound::Absent { kind: "workflow", why }) => {
+            return Err(ApiError { code: "workflow.not_found".to_owned(), message: why.clone() });
+        }
         Some(other) => format!("binding `{binding}` is a {}, not a workflow", other.kind()),
         None => format!("there is no binding `{binding}`"),
     };
@@ -258,6 +261,9 @@ mod tests {
         assert_eq!(error.message, "there is no binding `ORDER` (bound workflows: `ORDERS`)");
         let error = workflow(&bindings, "GREETING").unwrap_err();
         assert_eq!(error.message, "binding `GREETING` is a variable, not a workflow (bound workflows: `ORDERS`)");
+        let absent = Bound::Absent { kind: "workflow", why: "not here".to_owned() };
+        let error = workflow(&[("BILLING".to_owned(), absent)].into_iter().collect(), "BILLING").unwrap_err();
+        assert_eq!((error.code.as_str(), error.message.as_str()), ("workflow.not_found", "not here"));
         let error = workflow(&Bindings::default(), "ORDERS").unwrap_err();
         assert!(error.message.ends_with("(no workflow is bound; add it to `workflows` in the configuration)"));
     }

@@ -1,0 +1,163 @@
+//! The Workers of a session: what was loaded, how they reach each other, and the place of each.
+//!
+//! A Worker is loaded by itself ([`Session::load`]), then all are connected ([`Session::connect`], [`Session::connect_with`]): a workflow that
+//! one defines is bound by another by its `script_name`. Only then the result is put in place ([`Session::put`]), so that a reload that fails
+//! leaves everything as it was.
+//!
+//! Promises: a Worker reaches what its own configuration binds and nothing else of another one; nothing is shared with other
+//! sessions of the machine. Never does: build, watch, decide what becomes of instances.
+
+mod connect;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use miniflow_runtime::WorkflowDefinition;
+
+use crate::bindings::Bindings;
+use crate::config::{Problem, Problems, Project, WorkflowEntry};
+use crate::wasm::limits::CPU_MAX;
+use crate::wasm::{Generation, Loader, Slot, Workers};
+
+/// The Workers that are served. Cheap to clone; all clones are the same session.
+#[derive(Clone)]
+pub struct Session(Arc<Shared>);
+
+struct Shared {
+    loader: Loader,
+    workers: Workers,
+    members: Mutex<Vec<Arc<Member>>>,
+}
+
+/// A Worker of a session: its project and what its component turned out to be.
+pub struct Member {
+    /// What it was loaded from.
+    pub project: Project,
+    /// The workflows it binds, its own and those of others.
+    pub workflows: Vec<WorkflowEntry>,
+    /// What to point out although it can be served.
+    pub warnings: Problems,
+    generation: Generation,
+}
+
+impl Member {
+    /// The Worker's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.project.name
+    }
+
+    /// Its code, without bindings.
+    #[must_use]
+    pub fn generation(&self) -> &Generation {
+        &self.generation
+    }
+
+    fn cpu_max(&self) -> Duration {
+        self.project.cpu_ms.map_or(CPU_MAX, |ms| Duration::from_millis(ms.get().into()))
+    }
+}
+
+/// Workers that fit together, to be put in place.
+pub struct Connected {
+    members: Vec<(Arc<Member>, Bindings)>,
+    /// The workflows of all of them.
+    pub definitions: Vec<WorkflowDefinition>,
+    /// What to point out although they can be served.
+    pub warnings: Problems,
+}
+
+impl Session {
+    /// Returns a session without Workers. They will be found in `workers`.
+    #[must_use]
+    pub fn new(loader: Loader, workers: Workers) -> Self {
+        Self(Arc::new(Shared { loader, workers, members: Mutex::default() }))
+    }
+
+    /// Reads a Worker's component and checks it against its configuration. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or is not a Worker, or lacks what the configuration names.
+    pub async fn load(&self, project: Project, component: &Path) -> Result<Member, Problems> {
+        let shown = component.display();
+        let artifact = std::fs::read(component).map_err(|error| {
+            Problem::error(format!("could not read `{shown}`: {error}"))
+                .with_hint("build the Worker first, or name the file that its build makes")
+        })?;
+        let generation = self
+            .0
+            .loader
+            .load(&project.name, artifact, Bindings::default())
+            .await
+            .map_err(|error| Problem::error(format!("`{shown}`: {error}")).with_hint(error.hint()))?;
+        let mut warnings = Problems::default();
+        if let Some(death) = generation.describe_failure() {
+            let message = format!("the Worker failed when it was asked for its workflow classes: {}", death.report());
+            if project.workflows.as_ref().is_some_and(|workflows| !workflows.is_empty()) {
+                return Err(Problem::error(message).into());
+            }
+            warnings.push(Problem::warning(message));
+        }
+        let classes: Vec<_> = generation.classes().iter().map(|class| class.name.as_str()).collect();
+        let bound = project.bind_classes(&classes)?;
+        warnings.extend(bound.warnings);
+        Ok(Member { project, workflows: bound.workflows, warnings, generation })
+    }
+
+    /// Finds out how `members` reach each other; the first one takes the requests. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When two of them, or two of their workflows, have one name.
+    pub fn connect(&self, members: Vec<Arc<Member>>) -> Result<Connected, Problems> {
+        connect::connect(members)
+    }
+
+    /// As [`Self::connect`], for the present Workers with `member` in the place of the one of its name.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::connect`].
+    pub fn connect_with(&self, member: Member) -> Result<Connected, Problems> {
+        let member = Arc::new(member);
+        let exchange =
+            |present: Arc<Member>| if present.name() == member.name() { Arc::clone(&member) } else { present };
+        self.connect(self.members().into_iter().map(exchange).collect())
+    }
+
+    /// Puts Workers in place: from now on events go to them. One that is as before stays as it is.
+    pub fn put(&self, connected: &Connected) {
+        for (member, bindings) in &connected.members {
+            let slot = self.0.workers.slot(member.name());
+            let is_same = slot.get().is_some_and(|now| now.is_same(&member.generation, bindings, member.cpu_max()));
+            if !is_same {
+                slot.set(Arc::new(member.generation.configured(bindings.clone(), member.cpu_max())));
+            }
+        }
+        let members = connected.members.iter().map(|(member, _)| Arc::clone(member)).collect();
+        *self.0.members.lock().unwrap_or_else(PoisonError::into_inner) = members;
+    }
+
+    /// The Workers that were put in place; the first one takes the requests.
+    #[must_use]
+    pub fn members(&self) -> Vec<Arc<Member>> {
+        self.0.members.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Where the generations of a Worker are found.
+    #[must_use]
+    pub fn slot(&self, worker: &str) -> Slot {
+        self.0.workers.slot(worker)
+    }
+
+    /// Says that nothing new is to begin on any Worker.
+    pub(crate) fn retire(&self) {
+        for generation in self.members().iter().filter_map(|member| self.slot(member.name()).get()) {
+            generation.retire();
+        }
+    }
+}
