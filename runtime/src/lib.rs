@@ -12,10 +12,12 @@
 //! - [`run`] is the side of the guest: it answers replayed steps without asking the dispatcher, in the recorded order.
 //! - [`storage`] keeps instances and journals in SQLite.
 //! - [`clock`] is the only reader of time.
+//! - [`cron`] reads cron expressions and says when one matches.
 //!
 //! Never here: WebAssembly, HTTP, the terminal.
 
 pub mod clock;
+pub mod cron;
 pub mod dispatcher;
 pub mod engine;
 pub mod run;
@@ -24,6 +26,7 @@ pub mod storage;
 pub mod testing;
 
 pub use clock::{Clock, SystemClock, Timestamp};
+pub use cron::{Cron, CronError};
 pub use dispatcher::{
     ApiError, CreateOptions, Dispatcher, GuestRunner, Handle, Options, StatusReport, WorkflowDefinition,
 };
