@@ -117,7 +117,7 @@ proptest! {
         let start = day * 1440;
         // Moments that are expected, from the minute after the first on.
         let mut next = cron.next_after(Timestamp(start * 60_000));
-        for minute in start + 1..start + 20 * 1440 {
+        for minute in start + 1..start + 8 * 1440 {
             now = now.next();
             let at = Timestamp(minute * 60_000);
             let expected = slow.matches(now);
@@ -139,7 +139,7 @@ proptest! {
         let text = format!("0 0 {day_of_month} {month} {weekday}");
         let (cron, slow) = (cron(&text), Slow::new(&text));
         let mut next = cron.next_after(Timestamp(day * 1440 * 60_000));
-        for day in day + 1..day + 12 * 366 {
+        for day in day + 1..day + 9 * 366 {
             now = now.next_day();
             let at = Timestamp(day * 1440 * 60_000);
             prop_assert_eq!(next == Some(at), slow.matches(now), "{:?}: {:?}", now, next);
@@ -210,7 +210,8 @@ proptest! {
             Ok(cron) => prop_assert_eq!(cron.as_str(), &slipped),
             Err(error) => {
                 prop_assert!(error.at <= slipped.chars().count() && !error.what.is_empty() && !error.hint.is_empty());
-                prop_assert!(error.at <= place + 3 || slip == ' ' || text.as_bytes()[place] == b' ', "{}", error);
+                // A comma that becomes a hyphen makes a range of it and the name after it.
+                prop_assert!(error.at <= place + 4 || slip == ' ' || text.as_bytes()[place] == b' ', "{}", error);
             }
         }
     }
