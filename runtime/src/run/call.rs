@@ -105,6 +105,14 @@ pub struct Busy(pub(super) Arc<Run>);
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.lock().outside -= 1;
+        let mut inner = self.0.lock();
+        inner.outside -= 1;
+        // It may be dropped by a task beside the guest, after the guest's last poll: whether there is anything left to wait for is
+        // looked at after a poll, so there has to be one.
+        let driver = if inner.outside == 0 { inner.driver.take() } else { None };
+        drop(inner);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
     }
 }

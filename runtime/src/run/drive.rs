@@ -28,6 +28,7 @@ pub async fn drive<G: Future>(run: &Arc<Run>, guest: G) -> Driven<G::Output> {
         if stopped.as_mut().poll(context).is_ready() {
             return Poll::Ready(Driven::Stopped);
         }
+        run.driven_by(context.waker());
         let woken = Arc::new(Woken { waker: context.waker().clone(), woken: AtomicBool::new(false) });
         let waker = Waker::from(Arc::clone(&woken));
         match guest.as_mut().poll(&mut Context::from_waker(&waker)) {

@@ -19,6 +19,7 @@ mod wait;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -113,6 +114,8 @@ struct Inner {
     entered: Vec<(StepKey, u32)>,
     /// Things of the outside world the guest waits for.
     outside: usize,
+    /// Whoever polls the guest.
+    driver: Option<Waker>,
     answers_seen: u64,
     do_steps: u32,
     idle_sent: Option<(u64, usize)>,
@@ -156,6 +159,7 @@ impl Run {
             bodies: Vec::new(),
             entered: Vec::new(),
             outside: 0,
+            driver: None,
             answers_seen: 0,
             do_steps: 0,
             idle_sent: None,
@@ -296,6 +300,15 @@ impl Run {
     }
 
     // ---- what the runner tells ------------------------------------------------------------------------------------
+
+    /// Says who is to poll the guest when there is something to look at.
+    fn driven_by(&self, waker: &Waker) {
+        let mut inner = self.lock();
+        match &mut inner.driver {
+            Some(driver) => driver.clone_from(waker),
+            driver => *driver = Some(waker.clone()),
+        }
+    }
 
     /// Called after every poll of the guest that returned pending; `woken` tells whether its waker was called meanwhile.
     pub fn after_poll(&self, woken: bool) {
