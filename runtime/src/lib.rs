@@ -34,4 +34,4 @@ pub use engine::{
     Backoff, Bytes, ErrorInfo, InstanceStatus, ReceivedEvent, RetryOptions, StepConfig, StepKey, StepKind, StepOptions,
     duration::DurationSpec,
 };
-pub use run::{Attempt, Begun, Busy, Driven, Run, RunEnd, RunEvent, Schedule, Verdict, drive};
+pub use run::{Attempt, Begun, Busy, Driven, Fit, Run, RunEnd, RunEvent, Schedule, Trial, Verdict, drive};

@@ -175,7 +175,7 @@ impl<S: Storage> Core<S> {
         }
     }
 
-    fn has_writes(&self) -> bool {
+    pub(super) fn has_writes(&self) -> bool {
         !self.dirty.is_empty() || !self.deletes.is_empty() || !self.chunks.is_empty()
     }
 
@@ -286,6 +286,10 @@ impl<S: Storage> Core<S> {
             }
             Message::ReadChunk { key, attempt, index, reply } => self.read_chunk(key, attempt, index, reply),
             Message::Read(job) => job(&mut self.storage),
+            Message::Reload { workers, workflows, reply } => {
+                // The asker may have gone.
+                let _ = reply.send(self.reload(&workers, workflows));
+            }
             Message::Overview { reply } => {
                 let overview = Overview {
                     runs: self.residents.values().filter(|resident| resident.active.is_some()).count(),
@@ -323,7 +327,7 @@ impl<S: Storage> Core<S> {
                 continue;
             }
             let Some(resident) = self.residents.get(&key) else { continue };
-            let attached = resident.active.as_ref().is_some_and(|active| active.parked.contains_key(&step));
+            let attached = resident.is_attached(step);
             let _ = self.apply(key, Command::Due { step, attached });
             self.wake(key, true);
         }

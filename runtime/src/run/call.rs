@@ -71,6 +71,9 @@ impl Open {
             }
             None => (None, true),
         };
+        if found.0.is_none() {
+            self.run.goes_live().await;
+        }
         self.begun = found.0.is_none();
         found
     }

@@ -13,12 +13,14 @@ mod compensate;
 mod drive;
 mod hold;
 mod replay;
+
 mod stream;
+mod trial;
 mod wait;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -32,6 +34,7 @@ pub use drive::{Driven, drive};
 use hold::Hold;
 use replay::{Ask, Release, Replay, Ticket};
 pub use stream::StreamReader;
+pub use trial::{Fit, Trial};
 
 use crate::clock::{Clock, Timestamp};
 use crate::dispatcher::WorkflowDefinition;
@@ -93,6 +96,8 @@ pub struct Run {
     stop: Notify,
     /// Every step that is to be compensated has been asked for.
     rollback_ready: Notify,
+    /// Set in a trial of new code only.
+    seen: OnceLock<Mutex<trial::Seen>>,
     inner: Mutex<Inner>,
 }
 
@@ -133,6 +138,21 @@ impl Inner {
             (Some(innermost), _) => Some(innermost.clone()),
             (None, [only]) => Some(only.clone()),
             _ => None,
+        }
+    }
+}
+
+impl Inner {
+    fn hand_out(&mut self, releases: Vec<Release>) {
+        for release in releases {
+            let (ticket, outcome) = match release {
+                Release::Outcome(ticket, outcome) => (ticket, Some(outcome)),
+                Release::Live(ticket) => (ticket, None),
+            };
+            if let Some(call) = self.waiting.remove(&ticket) {
+                // The receiver is gone when the guest dropped the call: then nobody wants it.
+                let _ = call.send(outcome);
+            }
         }
     }
 }
@@ -182,6 +202,7 @@ impl Run {
             stopping: AtomicBool::new(false),
             stop: Notify::new(),
             rollback_ready: Notify::new(),
+            seen: OnceLock::new(),
             inner: Mutex::new(inner),
         })
     }
@@ -220,6 +241,10 @@ impl Run {
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
+    }
+
+    pub(crate) fn definition(&self) -> &WorkflowDefinition {
+        &self.definition
     }
 
     // ---- what the guest asks --------------------------------------------------------------------------------------
@@ -281,6 +306,7 @@ impl Run {
     pub async fn settle(self: &Arc<Self>, outcome: Result<Bytes, ErrorInfo>) -> bool {
         // Steps the guest still holds are dropped with it, not by its decision.
         self.closed.store(true, Ordering::Release);
+        self.ends(outcome.as_ref().err()).await;
         self.pass().await;
         let phase = {
             let mut inner = self.lock();
@@ -324,16 +350,7 @@ impl Run {
                 return;
             }
             if !releases.is_empty() {
-                for release in releases {
-                    let (ticket, outcome) = match release {
-                        Release::Outcome(ticket, outcome) => (ticket, Some(outcome)),
-                        Release::Live(ticket) => (ticket, None),
-                    };
-                    if let Some(call) = inner.waiting.remove(&ticket) {
-                        // The receiver is gone when the guest dropped the call: then nobody wants it.
-                        let _ = call.send(outcome);
-                    }
-                }
+                inner.hand_out(releases);
                 self.flush(&mut inner);
                 return;
             }
@@ -445,6 +462,7 @@ impl Run {
         let count = inner.counts.entry((kind, Arc::clone(&name))).or_default();
         *count += 1;
         let key = StepKey::new(kind, name, *count);
+        self.note_asked(&key);
         let alone = inner.open == 0;
         let nested = !inner.entered.is_empty();
         inner.open += 1;
