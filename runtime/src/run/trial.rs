@@ -119,6 +119,7 @@ impl Trial {
         let mut guest = pin!(guest);
         let mut reading: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
         poll_fn(|context| {
+            self.run.driven_by(context.waker());
             for _ in 0..ROUNDS_MAX {
                 let woken = match poll_once(guest.as_mut(), context) {
                     Polled::Finished(output) => return Poll::Ready(Some(output)),
