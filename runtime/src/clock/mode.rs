@@ -45,7 +45,9 @@ impl fmt::Display for TimeMode {
 
 /// A word that is no [`TimeMode`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{word}` is no way for time to pass: `real`, `x60` (60 times as fast, at most x{SCALE_MAX}), `skip` or `manual`")]
+#[error(
+    "`{word}` is no way for time to pass: `real`, `x60` (60 times as fast, at most x{SCALE_MAX}), `skip` or `manual`"
+)]
 pub struct NoTimeMode {
     word: String,
 }

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::admission::Admission;
 use super::message::{InstanceKey, Message, Reply, RunId};
 use super::resident::Resident;
+use super::still::{StillAsked, Wakes};
 use super::streams::Piece;
 use super::subscription::{Feed, Follower};
 use super::{BatchResult, DeleteResult, GuestRunner, Overview, StatusReport, WorkflowDefinition};
@@ -70,6 +71,9 @@ pub(super) struct Core<S> {
     pub(super) next_expiry: Option<Timestamp>,
     /// The storage knows better.
     pub(super) expiry_changed: bool,
+    /// Who wants to know when nothing happens any more.
+    pub(super) still_asked: Vec<StillAsked>,
+    pub(super) wakes: Wakes,
     /// To be looked at after the commit: may they leave memory?
     pub(super) leaving: Vec<InstanceKey>,
     pub(super) busy: usize,
@@ -134,6 +138,7 @@ impl<S: Storage> Core<S> {
                 self.take_message(message);
                 continue;
             }
+            self.answer_still(&inbox);
             // Every branch is cancel-safe: a message is taken or left, a timer is looked at again.
             tokio::select! {
                 biased;
@@ -180,7 +185,7 @@ impl<S: Storage> Core<S> {
     }
 
     /// When something is to be done by itself.
-    fn next_moment(&self) -> Option<Timestamp> {
+    pub(super) fn next_moment(&self) -> Option<Timestamp> {
         let timer = self.timers.first().map(|(at, ..)| *at);
         match (timer, self.next_expiry) {
             (Some(timer), Some(expiry)) => Some(timer.min(expiry)),
@@ -301,6 +306,8 @@ impl<S: Storage> Core<S> {
                 };
                 let _ = reply.send(overview);
             }
+            Message::Still { with_wake, reply } => self.still_asked.push(StillAsked { with_wake, reply }),
+            Message::Working { reply } => drop(reply.send(self.working_names())),
             Message::Shutdown { grace, reply } => {
                 self.stopping = Some(Stopping { since: Stopwatch::start(), grace, reply });
             }
@@ -326,6 +333,7 @@ impl<S: Storage> Core<S> {
                 self.leaving.push(key);
                 continue;
             }
+            self.note_due(key, step);
             let Some(resident) = self.residents.get(&key) else { continue };
             let attached = resident.is_attached(step);
             let _ = self.apply(key, Command::Due { step, attached });

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::message::{Message, Operation, Reply};
+use super::still::Stillness;
 use super::subscription::{SubscribeOptions, Subscription};
 use super::{Reloaded, WorkflowDefinition};
 use crate::clock::Timestamp;
@@ -410,6 +411,22 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.sender.send(Message::Overview { reply }).ok()?;
         answer.await.ok()
+    }
+
+    /// Returns when nothing can happen at the present moment any more, with what is to come; none when the dispatcher has stopped.
+    pub(crate) async fn still(&self, with_wake: bool) -> Option<Stillness> {
+        let (reply, answer) = oneshot::channel();
+        self.sender.send(Message::Still { with_wake, reply }).ok()?;
+        answer.await.ok()
+    }
+
+    /// Instances whose guests are at work, for people.
+    pub(crate) async fn working(&self) -> Vec<String> {
+        let (reply, answer) = oneshot::channel();
+        if self.sender.send(Message::Working { reply }).is_err() {
+            return Vec::new();
+        }
+        answer.await.unwrap_or_default()
     }
 
     pub(super) async fn shutdown(&self, grace: Duration) {

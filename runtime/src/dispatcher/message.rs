@@ -109,6 +109,15 @@ pub(crate) enum Message {
     Overview {
         reply: oneshot::Sender<super::Overview>,
     },
+    /// Answered when nothing can happen at the present moment any more.
+    Still {
+        with_wake: bool,
+        reply: oneshot::Sender<super::Stillness>,
+    },
+    /// What keeps it from being still, for people.
+    Working {
+        reply: oneshot::Sender<Vec<String>>,
+    },
     Shutdown {
         grace: std::time::Duration,
         reply: oneshot::Sender<()>,

@@ -22,6 +22,7 @@ mod reload;
 mod requests;
 mod resident;
 mod runs;
+mod still;
 mod streams;
 pub(crate) mod subscription;
 
@@ -34,6 +35,7 @@ pub use handle::{
     ApiError, BatchError, BatchResult, CreateOptions, DeleteResult, Handle, Overview, RestartFrom, StatusReport,
 };
 pub use message::InstanceKey;
+pub use still::Stillness;
 pub use subscription::{SubscribeOptions, Subscription};
 
 use crate::clock::{Clock, Timestamp};

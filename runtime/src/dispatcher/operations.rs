@@ -197,6 +197,8 @@ impl<S: Storage> Core<S> {
                     let lives = self.residents.get(&instance.key).is_some_and(|r| !r.instance.status().is_final());
                     if !lives {
                         tracing::debug!(workflow = %instance.workflow, instance = %instance.id, "retention has ended");
+                        let (workflow, id) = (&instance.workflow, &instance.id);
+                        self.clock.note_due(&format_args!("{workflow}/{id} is removed: its retention has ended"));
                         self.ids.remove(&(instance.workflow, instance.id));
                         self.delete(instance.key);
                     }

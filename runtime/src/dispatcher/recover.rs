@@ -47,6 +47,8 @@ impl<S: Storage> Core<S> {
             subscribers: HashMap::new(),
             next_expiry,
             expiry_changed: false,
+            still_asked: Vec::new(),
+            wakes: super::still::Wakes::new(),
             leaving: Vec::new(),
             busy: 0,
             parked: 0,

@@ -126,6 +126,7 @@ impl<S: Storage> Core<S> {
                     return None;
                 }
             };
+            self.wakes.remove(&key);
             self.arm(key, &resident);
             self.ids.insert((resident.fixed.workflow.clone(), resident.fixed.id.clone()), key);
             self.residents.insert(key, resident);
@@ -164,6 +165,7 @@ impl<S: Storage> Core<S> {
             && resident.definition.is_some()
         {
             self.timers.insert((at, key, WHOLE_INSTANCE));
+            self.wakes.insert(key, super::still::next_wake(&resident.instance));
         }
         Some(resident)
     }

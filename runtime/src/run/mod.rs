@@ -119,6 +119,10 @@ struct Inner {
     entered: Vec<(StepKey, u32)>,
     /// Things of the outside world the guest waits for.
     outside: usize,
+    /// Of these, waits on the clock.
+    napping: usize,
+    /// The last poll left the guest waiting for others.
+    at_rest: bool,
     /// Whoever polls the guest.
     driver: Option<Waker>,
     answers_seen: u64,
@@ -179,6 +183,8 @@ impl Run {
             bodies: Vec::new(),
             entered: Vec::new(),
             outside: 0,
+            napping: 0,
+            at_rest: false,
             driver: None,
             answers_seen: 0,
             do_steps: 0,
@@ -330,6 +336,7 @@ impl Run {
     /// Says who is to poll the guest when there is something to look at.
     fn driven_by(&self, waker: &Waker) {
         let mut inner = self.lock();
+        inner.at_rest = false;
         match &mut inner.driver {
             Some(driver) => driver.clone_from(waker),
             driver => *driver = Some(waker.clone()),
@@ -354,6 +361,7 @@ impl Run {
                 self.flush(&mut inner);
                 return;
             }
+            inner.at_rest = true;
             let idle = inner.parked > 0
                 && inner.committing == 0
                 && inner.bodies.is_empty()
@@ -379,7 +387,36 @@ impl Run {
     #[must_use]
     pub fn busy(self: &Arc<Self>) -> Busy {
         self.lock().outside += 1;
-        Busy(Arc::clone(self))
+        Busy { run: Arc::clone(self), naps: false }
+    }
+
+    /// As [`Self::busy`], for a guest that waits on the clock by itself: time may pass meanwhile.
+    #[must_use]
+    pub fn napping(self: &Arc<Self>) -> Busy {
+        let mut inner = self.lock();
+        inner.outside += 1;
+        inner.napping += 1;
+        drop(inner);
+        Busy { run: Arc::clone(self), naps: true }
+    }
+
+    /// Says whether the guest cannot begin because its code is not there.
+    pub fn lacks_code(&self, lacks: bool) {
+        self.lock().at_rest = lacks;
+    }
+
+    /// Whether nothing can happen in the guest before a moment comes or somebody acts. `answers_sent`: by the dispatcher.
+    pub(crate) fn is_at_rest(&self, answers_sent: u64) -> bool {
+        let inner = self.lock();
+        // A body that neither naps nor waits for a step inside of it does something that is not seen here.
+        let bodies_wait = inner.bodies.is_empty() || inner.napping > 0 || inner.parked > 0;
+        inner.at_rest
+            && inner.answers_seen == answers_sent
+            && inner.committing == 0
+            && inner.waiting.is_empty()
+            && inner.told.is_empty()
+            && inner.outside == inner.napping
+            && bodies_wait
     }
 
     /// Resolves when the guest must be dropped: hibernation, reload, shutdown. Its journal has all that is needed.

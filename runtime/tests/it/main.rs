@@ -10,6 +10,7 @@ mod grid;
 mod guest;
 mod hibernation;
 mod model;
+mod mover;
 mod operations;
 mod pause;
 mod reload;
