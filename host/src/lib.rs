@@ -3,6 +3,7 @@
 //! [`server`] puts a [`session`] together; what it is made of: [`config`] says what to serve, [`dev`] builds it, [`wasm`] runs it,
 //! [`bindings`] is what it may call, [`triggers`] is what calls it. [`cli`] and [`report`] are the only ones that print.
 
+pub mod api;
 pub mod bindings;
 pub mod cli;
 pub mod config;

@@ -19,10 +19,11 @@ use miniflow_runtime::storage::{Durability, SqliteStorage, StateDirectory, Stora
 use miniflow_runtime::{Clock, Dispatcher, Handle, Options};
 use tokio::net::TcpListener;
 
+use crate::api::{Api, ApiOptions};
 use crate::bindings::logging::LogSink;
 use crate::config::{Problem, Problems, Project};
 use crate::session::{Member, Session};
-use crate::triggers::http::{Body, Fetch, GRACE, Service, serve};
+use crate::triggers::http::{Body, Fetch, GRACE, Peer, Service, serve};
 use crate::triggers::local::Local;
 use crate::wasm::{EngineOptions, Loader, Runner, Services};
 
@@ -40,6 +41,10 @@ pub struct ServerOptions {
     pub logs: Arc<dyn LogSink>,
     /// `/__scheduled` fires a cron trigger.
     pub test_scheduled: bool,
+    /// What requests to the REST API have to bring; none: nothing.
+    pub api_token: Option<String>,
+    /// Others on the network reach the server.
+    pub is_shared: bool,
 }
 
 /// A Worker that was built.
@@ -54,6 +59,7 @@ pub struct Built {
 pub struct Server {
     fetch: Fetch,
     local: Local,
+    api: Api,
     session: Session,
     dispatcher: Dispatcher,
     clock: Arc<dyn Clock>,
@@ -69,7 +75,7 @@ impl Server {
     /// When a component is not a Worker or does not fit its configuration, the Workers do not fit together, or the state cannot be
     /// used.
     pub async fn start(workers: Vec<Built>, options: ServerOptions) -> Result<Self, Problems> {
-        let ServerOptions { state, durability, cache_dir, clock, logs, test_scheduled } = options;
+        let ServerOptions { state, durability, cache_dir, clock, logs, test_scheduled, api_token, is_shared } = options;
         // Before anything that takes long: another process may have it.
         let state =
             state.map(|path| StateDirectory::lock(&path)).transpose().map_err(|error| storage_problem(&error))?;
@@ -103,7 +109,14 @@ impl Server {
         let first = members.first().map_or("", |member| member.name());
         let local = Local::new(session.slot(first), Arc::clone(&clock), test_scheduled);
         let fetch = Fetch::new(session.slot(first));
-        Ok(Self { fetch, local, session, dispatcher, clock, warnings, _state: state })
+        let api = Api::new(ApiOptions {
+            handle: dispatcher.handle(),
+            session: session.clone(),
+            clock: Arc::clone(&clock),
+            token: api_token,
+            is_shared,
+        });
+        Ok(Self { fetch, local, api, session, dispatcher, clock, warnings, _state: state })
     }
 
     /// The Workers that are served.
@@ -147,7 +160,12 @@ impl Server {
             shutdown.await;
             stop_began = Some(Stopwatch::start());
         };
-        let served = serve(listener, Front { fetch: self.fetch.clone(), local: self.local.clone() }, shutdown).await;
+        let served = serve(
+            listener,
+            Front { fetch: self.fetch.clone(), local: self.local.clone(), api: self.api.clone() },
+            shutdown,
+        )
+        .await;
         self.session.retire();
         // Bodies went on while requests were finished: both have the same two seconds.
         let spent = stop_began.map_or(Duration::ZERO, Stopwatch::elapsed);
@@ -161,10 +179,16 @@ impl Server {
 struct Front {
     fetch: Fetch,
     local: Local,
+    api: Api,
 }
 
 impl Service for Front {
     async fn call(&self, request: Request<Incoming>, local: SocketAddr) -> Response<Body> {
+        let peer = request.extensions().get().map(|Peer(peer)| *peer);
+        let request = match self.api.answer(request, peer).await {
+            Ok(answer) => return answer,
+            Err(request) => request,
+        };
         match self.local.answer(&request).await {
             Some(answer) => answer,
             None => self.fetch.handle(request, local).await,

@@ -113,6 +113,12 @@ impl From<Vec<u8>> for Payload {
     }
 }
 
+impl Payload {
+    pub(crate) fn into_bytes(self) -> Bytes {
+        self.bytes
+    }
+}
+
 type Body = BoxBody<Bytes, std::convert::Infallible>;
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;

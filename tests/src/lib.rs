@@ -22,6 +22,7 @@
 //! Promises: ports are free ones, folders are temporary ones, and nothing is waited for by the clock: every wait is for something
 //! that can be seen, and a wait in vain fails after [`PATIENCE`] with everything the server has said.
 
+mod api;
 mod client;
 pub mod conformance;
 mod dev;
@@ -32,6 +33,7 @@ mod wait;
 mod worker;
 mod workflow;
 
+pub use api::Api;
 pub use client::{Answer, Client, Exchange, Payload, RequestError};
 pub use dev::{Dev, Refusal};
 pub use server::Server;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::builder::FalseyValueParser;
+use clap::builder::{FalseyValueParser, NonEmptyStringValueParser};
 use clap::{Args, ValueEnum};
 use miniflow_runtime::{SystemClock, storage};
 use tokio::net::TcpListener;
@@ -58,6 +58,14 @@ pub(super) struct DevArgs {
     #[arg(long, env = "MINIFLOW_NO_BUILD", hide_env_values = true, value_parser = FalseyValueParser::new())]
     no_build: bool,
 
+    /// What requests to the REST API have to bring as `Authorization: Bearer TOKEN` [default: nothing]
+    #[arg(long, env = "MINIFLOW_API_TOKEN", hide_env_values = true, value_name = "TOKEN", value_parser = NonEmptyStringValueParser::new())]
+    api_token: Option<String>,
+
+    /// Let everybody who reaches `--ip` over the network drive the instances, without a token
+    #[arg(long, env = "MINIFLOW_ALLOW_ANYONE", hide_env_values = true, value_parser = FalseyValueParser::new())]
+    allow_anyone: bool,
+
     /// Fire a cron trigger by a request to /__scheduled?cron=EXPRESSION, as to /cdn-cgi/local/scheduled
     #[arg(long, env = "MINIFLOW_TEST_SCHEDULED", hide_env_values = true, value_parser = FalseyValueParser::new())]
     test_scheduled: bool,
@@ -103,6 +111,10 @@ pub struct DevOptions {
     pub durability: Durability,
     /// `/__scheduled` fires a cron trigger.
     pub test_scheduled: bool,
+    /// What requests to the REST API have to bring.
+    pub api_token: Option<String>,
+    /// Also when others on the network reach it, nothing.
+    pub allow_anyone: bool,
     pub log_level: LogLevel,
 }
 
@@ -158,6 +170,8 @@ impl DevArgs {
             state,
             durability: self.durability,
             test_scheduled: self.test_scheduled,
+            api_token: self.api_token.clone(),
+            allow_anyone: self.allow_anyone,
             log_level: self.log_level,
         }
     }
@@ -181,6 +195,7 @@ pub(super) async fn run(args: DevArgs, style: Style) -> Result<(), Problems> {
         terminal::stderr(&report::problems(&project.warnings, style));
     }
     let options = args.options(first);
+    place::alone_or_guarded(&options)?;
     // Both come before a build, which may take minutes.
     let listener = place::listen(options.address).await?;
     prepare_state(&options.state, first)?;
@@ -234,6 +249,8 @@ async fn serve_until_stopped(
         },
         cache_dir: default_cache_dir(|name| std::env::var_os(name)),
         test_scheduled: options.test_scheduled,
+        api_token: options.api_token.clone(),
+        is_shared: !options.address.ip().to_canonical().is_loopback(),
         clock: SystemClock::shared(),
         logs,
     };

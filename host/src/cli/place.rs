@@ -6,6 +6,7 @@ use std::path::Path;
 
 use tokio::net::TcpListener;
 
+use super::DevOptions;
 use crate::config::{Problem, Problems};
 use crate::dev::hide_from_git;
 
@@ -29,6 +30,22 @@ pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener, Problems>
         };
         problem.into()
     })
+}
+
+/// Refuses an address that others reach, when they could do everything there: it takes a token, or somebody who means it.
+///
+/// # Errors
+///
+/// When that is so.
+pub(super) fn alone_or_guarded(options: &DevOptions) -> Result<(), Problems> {
+    let ip = options.address.ip();
+    if ip.to_canonical().is_loopback() || options.api_token.is_some() || options.allow_anyone {
+        return Ok(());
+    }
+    let message = format!("everybody who reaches {ip} could drive the instances of this server");
+    let hint =
+        "ask for a token with `--api-token`, stay on this machine with `--ip 127.0.0.1`, or pass `--allow-anyone`";
+    Err(Problem::error(message).with_hint(hint).into())
 }
 
 /// Makes `folder` if it is not there, and makes sure that it can be used. `ignored` is a folder at or above it that

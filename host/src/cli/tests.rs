@@ -44,6 +44,8 @@ fn without_flags_there_are_defaults() {
             state: StateFolder::OfProject(Path::new("/w").join(".miniflow").join("state")),
             durability: Durability::Normal,
             test_scheduled: false,
+            api_token: None,
+            allow_anyone: false,
             log_level: LogLevel::Info,
         }
     );
@@ -58,6 +60,8 @@ fn flags_are_taken() {
             state: StateFolder::Given(PathBuf::from("s")),
             durability: Durability::Full,
             test_scheduled: false,
+            api_token: None,
+            allow_anyone: false,
             log_level: LogLevel::Info,
         }
     );

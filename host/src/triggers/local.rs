@@ -4,6 +4,7 @@
 //! page from elsewhere, or a name that points here, steers nothing. A Worker's own routes there are never reached. Never does: know HTTP
 //! versions, sockets or the Worker's code beyond calling it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::uri::Authority;
@@ -99,19 +100,33 @@ impl Local {
 
 /// Refuses what does not come from this machine.
 fn guard(headers: &HeaderMap) -> Result<(), String> {
-    let host = headers.get(header::HOST).map(|host| authority(host).is_some_and(|host| is_here(host.host())));
-    if host == Some(false) {
+    if !is_host_here(headers) {
         return Err("403 Forbidden: the `Host` of the request is not this machine\n".to_owned());
     }
-    let origin = headers.get(header::ORIGIN).map(|origin| {
-        let text = origin.to_str().unwrap_or_default();
-        let host = text.split_once("://").and_then(|(_, host)| host.parse::<Authority>().ok());
-        host.is_some_and(|host| is_here(host.host()))
-    });
-    if origin == Some(false) {
+    if !is_origin_here(headers) {
         return Err("403 Forbidden: the `Origin` of the request is not this machine\n".to_owned());
     }
     Ok(())
+}
+
+/// Whether the name that the client used, if it says one, is this machine's: another may have been made to point here.
+pub(crate) fn is_host_here(headers: &HeaderMap) -> bool {
+    headers.get(header::HOST).is_none_or(|host| authority(host).is_some_and(|host| is_here(host.host())))
+}
+
+/// Whether the client used an address and no name.
+pub(crate) fn is_host_an_address(headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(authority);
+    host.is_some_and(|host| host.host().trim_matches(['[', ']']).parse::<IpAddr>().is_ok())
+}
+
+/// Whether the page that asks, if it is one, is of this machine.
+pub(crate) fn is_origin_here(headers: &HeaderMap) -> bool {
+    headers.get(header::ORIGIN).is_none_or(|origin| {
+        let text = origin.to_str().unwrap_or_default();
+        let host = text.split_once("://").and_then(|(_, host)| host.parse::<Authority>().ok());
+        host.is_some_and(|host| is_here(host.host()))
+    })
 }
 
 fn authority(host: &HeaderValue) -> Option<Authority> {

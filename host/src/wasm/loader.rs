@@ -250,11 +250,14 @@ fn exports(engine: &Engine, component: &Component) -> Vec<String> {
 }
 
 /// FNV-1a of 128 bits: tells artifacts of one developer apart, no more is asked of it.
-fn digest(artifact: &[u8]) -> String {
+pub(crate) fn hash(bytes: &[u8]) -> u128 {
     const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
-    let hash = artifact.iter().fold(OFFSET, |hash, byte| (hash ^ u128::from(*byte)).wrapping_mul(PRIME));
-    format!("{hash:032x}")
+    bytes.iter().fold(OFFSET, |hash, byte| (hash ^ u128::from(*byte)).wrapping_mul(PRIME))
+}
+
+fn digest(artifact: &[u8]) -> String {
+    format!("{:032x}", hash(artifact))
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ mod workers;
 
 pub use engine::{EngineError, EngineOptions, default_cache_dir};
 pub use generation::{Class, Generation, Slot};
+pub(crate) use loader::hash;
 pub use loader::{LoadError, Loader};
 pub use runner::Runner;
 pub use scheduled::ScheduledOutcome;

@@ -55,6 +55,8 @@ pub struct StepDetails {
     pub state: StepState,
     /// Options in force, of a `do` or a compensation.
     pub config: Option<Arc<StepConfig>>,
+    /// What it waits for, of a wait.
+    pub event_type: Option<Arc<str>>,
     /// Its attempts, of a `do` or a compensation.
     pub attempts: Vec<AttemptDetails>,
 }
@@ -140,8 +142,11 @@ impl Fold {
                 step.config = Some(Arc::clone(config));
                 step.attempts.push(begun(1, at));
             }
-            Entry::SleepStarted { key, .. } | Entry::WaitStarted { key, .. } => {
+            Entry::SleepStarted { key, .. } => {
                 self.add(key, at);
+            }
+            Entry::WaitStarted { key, event_type, .. } => {
+                self.add(key, at).event_type = Some(Arc::clone(event_type));
             }
             Entry::Completed { .. } | Entry::Errored { .. } | Entry::Terminated => {
                 self.cut(at);
@@ -171,6 +176,7 @@ impl Fold {
             // Taken from the instance in the end.
             state: StepState::Done(Outcome::Stored),
             config: None,
+            event_type: None,
             attempts: Vec::new(),
         });
         let last = self.steps.len() - 1;

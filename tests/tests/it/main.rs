@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::print_stdout, reason = "a random test says its seed")]
 
+mod api;
 mod bad_input;
 mod conformance;
 mod crash;

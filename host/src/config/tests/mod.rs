@@ -1,13 +1,11 @@
 //! Configurations and what is said about them.
 
-mod bindings;
 mod classes;
 mod diagnostics;
 mod paths;
 mod positions;
 mod projects;
 mod sources;
-mod triggers;
 
 use std::path::Path;
 

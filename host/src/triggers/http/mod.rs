@@ -13,5 +13,5 @@ mod instances;
 mod server;
 
 pub use fetch::Fetch;
-pub use server::{GRACE, Service, serve};
+pub use server::{GRACE, Peer, Service, serve};
 pub use wasmtime_wasi_http::WasiBody as Body;

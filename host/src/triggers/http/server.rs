@@ -27,6 +27,10 @@ pub const GRACE: Duration = Duration::from_secs(2);
 /// After a connection could not be accepted: the machine is out of something, which may come back.
 const ACCEPT_DELAY: Duration = Duration::from_millis(50);
 
+/// Who sent a request: an extension of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
 /// Answers requests.
 pub trait Service: Clone + Send + Sync + 'static {
     /// Answers one. `local` is the address it came in on. Dropped when the client goes away.
@@ -55,8 +59,8 @@ pub async fn serve<S: Service>(
             () = &mut shutdown => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(connection(stream, local, service.clone(), stopping.clone()));
+                Ok((stream, peer)) => {
+                    connections.spawn(connection(stream, Peer(peer), local, service.clone(), stopping.clone()));
                 }
                 Err(error) => {
                     tracing::warn!("a connection could not be accepted: {error}");
@@ -75,10 +79,17 @@ pub async fn serve<S: Service>(
     Ok(())
 }
 
-async fn connection<S: Service>(stream: TcpStream, local: SocketAddr, service: S, mut stopping: watch::Receiver<bool>) {
+async fn connection<S: Service>(
+    stream: TcpStream,
+    peer: Peer,
+    local: SocketAddr,
+    service: S,
+    mut stopping: watch::Receiver<bool>,
+) {
     // Answers are whole when they are written: waiting for more to send along only delays them.
     let _ = stream.set_nodelay(true);
-    let answer = service_fn(move |request| {
+    let answer = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
         let service = service.clone();
         async move { Ok::<_, Infallible>(service.call(request, local).await) }
     });

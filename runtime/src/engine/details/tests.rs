@@ -130,6 +130,7 @@ fn a_wait_has_its_event_and_events_that_nobody_took_are_pending() {
     let StepState::Done(Outcome::Event(taken)) = &details.steps[0].state else { panic!("{:?}", details.steps[0]) };
     assert_eq!((&*taken.event_type, taken.timestamp), ("go", Timestamp(5)));
     assert_eq!(details.steps[1].error().map(|error| error.name.as_str()), Some(text::TIMEOUT));
+    assert_eq!(details.steps[1].event_type.as_deref(), Some("go"));
     let pending: Vec<_> = details.pending_events.iter().map(|event| &*event.event_type).collect();
     assert_eq!(pending, ["early"]);
 }
