@@ -11,7 +11,7 @@
 //!   commits everything together and only then answers. So no effect is seen before the fact behind it is durable.
 //! - [`run`] is the side of the guest: it answers replayed steps without asking the dispatcher, in the recorded order.
 //! - [`storage`] keeps instances and journals in SQLite.
-//! - [`clock`] is the only reader of time.
+//! - [`clock`] is the only reader of time; [`mover`] moves it from moment to moment.
 //! - [`cron`] reads cron expressions and says when one matches.
 //!
 //! Never here: WebAssembly, HTTP, the terminal.
@@ -20,6 +20,7 @@ pub mod clock;
 pub mod cron;
 pub mod dispatcher;
 pub mod engine;
+pub mod mover;
 pub mod run;
 pub mod storage;
 #[cfg(feature = "test-util")]
@@ -34,4 +35,4 @@ pub use engine::{
     Backoff, Bytes, ErrorInfo, InstanceStatus, ReceivedEvent, RetryOptions, StepConfig, StepKey, StepKind, StepOptions,
     duration::DurationSpec,
 };
-pub use run::{Attempt, Begun, Busy, Driven, Run, RunEnd, RunEvent, Schedule, Verdict, drive};
+pub use run::{Attempt, Begun, Busy, Driven, Fit, Run, RunEnd, RunEvent, Schedule, Trial, Verdict, drive};

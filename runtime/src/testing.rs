@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::clock::{Clock, Timestamp};
 use crate::dispatcher::GuestRunner;
 use crate::engine::{Bytes, ErrorInfo, Retry, StepConfig, StepKey};
-use crate::run::{Compensating, Driven, Run, RunEnd, Verdict, drive};
+use crate::run::{Compensating, Driven, Fit, Run, RunEnd, Trial, Verdict, drive};
 
 pub use crate::storage::memory::MemoryStorage;
 
@@ -129,6 +129,24 @@ impl ScriptedRunner {
     {
         self.scripts.insert(name.to_owned(), Arc::new(move |run, handlers| script(run, handlers).boxed()));
         self
+    }
+}
+
+impl ScriptedRunner {
+    /// Tries the code on what is recorded of an instance.
+    pub async fn try_out(&self, handle: &crate::Handle, mut trial: Trial) -> Fit {
+        let run = Arc::clone(trial.run());
+        let Some(script) = self.scripts.get(run.class_name()).cloned() else {
+            return Fit::Fails { message: format!("there is no class `{}`", run.class_name()) };
+        };
+        let guest = std::panic::AssertUnwindSafe(execute(run, script)).catch_unwind();
+        match trial.look(handle, guest).await {
+            Some(Err(panic)) => {
+                let message = panic.downcast_ref::<&str>().map_or("panic", |text| *text);
+                Fit::Fails { message: message.to_owned() }
+            }
+            _ => trial.fit(),
+        }
     }
 }
 

@@ -1,19 +1,21 @@
-//! The top-level keys of a configuration, and what becomes of each.
+//! The top-level keys of a configuration: where each may stand, and what becomes of it.
 
-/// What becomes of a key.
+use super::raw::Node;
+
+/// Where a key counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Use {
-    /// It is read.
-    Read,
-    /// It is right where it is, and changes nothing in a local run: deployment, bundling of JavaScript.
-    NoEffect,
-    /// It would change something, and this version does not run it yet.
-    NotRun,
+pub(super) enum Scope {
+    /// An environment has that of the top level unless it has its own.
+    Inherited,
+    /// An environment has its own or none.
+    PerEnvironment,
+    /// Only at the top level.
+    TopLevel,
 }
 
-/// Returns what becomes of the top-level key `key`; nothing if wrangler does not know it either.
-pub(super) fn usage(key: &str) -> Option<Use> {
-    KEYS.iter().find(|(known, _)| *known == key).map(|(_, usage)| *usage)
+/// Returns where the key `key` counts; nothing if wrangler does not know it either.
+pub(super) fn scope(key: &str) -> Option<Scope> {
+    KEYS.iter().find(|(known, _)| *known == key).map(|(_, scope)| *scope)
 }
 
 /// Returns every known key.
@@ -21,95 +23,216 @@ pub(super) fn known() -> impl Iterator<Item = &'static str> {
     KEYS.iter().map(|(key, _)| *key)
 }
 
-const KEYS: &[(&str, Use)] = &[
-    ("build", Use::Read),
-    ("limits", Use::Read),
-    ("main", Use::Read),
-    ("name", Use::Read),
-    ("vars", Use::Read),
-    ("workflows", Use::Read),
-    ("$schema", Use::NoEffect),
-    ("access", Use::NoEffect),
-    ("account_id", Use::NoEffect),
-    ("addresses", Use::NoEffect),
-    ("alias", Use::NoEffect),
-    ("base_dir", Use::NoEffect),
-    ("cache", Use::NoEffect),
-    ("compatibility_date", Use::NoEffect),
-    ("compatibility_flags", Use::NoEffect),
-    ("compliance_region", Use::NoEffect),
-    ("define", Use::NoEffect),
-    ("dependencies_instrumentation", Use::NoEffect),
-    ("find_additional_modules", Use::NoEffect),
-    ("first_party_worker", Use::NoEffect),
-    ("jsx_factory", Use::NoEffect),
-    ("jsx_fragment", Use::NoEffect),
-    ("keep_names", Use::NoEffect),
-    ("keep_vars", Use::NoEffect),
-    ("logpush", Use::NoEffect),
-    ("migrations", Use::NoEffect),
-    ("minify", Use::NoEffect),
-    ("no_bundle", Use::NoEffect),
-    ("observability", Use::NoEffect),
-    ("placement", Use::NoEffect),
-    ("preserve_file_names", Use::NoEffect),
-    ("preview_urls", Use::NoEffect),
-    ("previews", Use::NoEffect),
-    ("python_modules", Use::NoEffect),
-    ("route", Use::NoEffect),
-    ("routes", Use::NoEffect),
-    ("rules", Use::NoEffect),
-    ("send_metrics", Use::NoEffect),
-    ("streaming_tail_consumers", Use::NoEffect),
-    ("tail_consumers", Use::NoEffect),
-    ("tsconfig", Use::NoEffect),
-    ("upload_source_maps", Use::NoEffect),
-    ("workers_dev", Use::NoEffect),
-    ("agent_memory", Use::NotRun),
-    ("ai", Use::NotRun),
-    ("ai_search", Use::NotRun),
-    ("ai_search_namespaces", Use::NotRun),
-    ("analytics_engine_datasets", Use::NotRun),
-    ("artifacts", Use::NotRun),
-    ("assets", Use::NotRun),
-    ("browser", Use::NotRun),
-    ("cloudchamber", Use::NotRun),
-    ("connect", Use::NotRun),
-    ("containers", Use::NotRun),
-    ("d1_databases", Use::NotRun),
-    ("data_blobs", Use::NotRun),
-    ("dev", Use::NotRun),
-    ("dispatch_namespaces", Use::NotRun),
-    ("durable_objects", Use::NotRun),
-    ("env", Use::NotRun),
-    ("exports", Use::NotRun),
-    ("flagship", Use::NotRun),
-    ("hyperdrive", Use::NotRun),
-    ("images", Use::NotRun),
-    ("kv_namespaces", Use::NotRun),
-    ("logfwdr", Use::NotRun),
-    ("media", Use::NotRun),
-    ("mtls_certificates", Use::NotRun),
-    ("pages_build_output_dir", Use::NotRun),
-    ("pipelines", Use::NotRun),
-    ("queues", Use::NotRun),
-    ("r2_buckets", Use::NotRun),
-    ("ratelimits", Use::NotRun),
-    ("secrets", Use::NotRun),
-    ("secrets_store_secrets", Use::NotRun),
-    ("send_email", Use::NotRun),
-    ("services", Use::NotRun),
-    ("site", Use::NotRun),
-    ("stream", Use::NotRun),
-    ("text_blobs", Use::NotRun),
-    ("triggers", Use::NotRun),
-    ("unsafe", Use::NotRun),
-    ("unsafe_hello_world", Use::NotRun),
-    ("vectorize", Use::NotRun),
-    ("version_metadata", Use::NotRun),
-    ("vpc_networks", Use::NotRun),
-    ("vpc_services", Use::NotRun),
-    ("wasm_modules", Use::NotRun),
-    ("websearch", Use::NotRun),
-    ("worker_loaders", Use::NotRun),
+/// Returns whether `key` is right where it is, and changes nothing in a local run.
+pub(super) fn has_no_effect(key: &str) -> bool {
+    NO_EFFECT.contains(&key)
+}
+
+/// Returns what `config` asks for and this version does not run, once each. What is empty asks for nothing.
+pub(super) fn not_run(config: &Node) -> Vec<String> {
+    let asked_for = |path: &&&str| {
+        let keys: Vec<&str> = path.split('.').collect();
+        is_asked_for(config, &keys)
+    };
+    NOT_RUN.iter().filter(asked_for).map(|path| (*path).to_owned()).collect()
+}
+
+fn is_asked_for(node: &Node, path: &[&str]) -> bool {
+    match path {
+        [] => !node.is_empty(),
+        [key, rest @ ..] => match key.strip_suffix("[]") {
+            Some(list) => {
+                let items = node.get(list).and_then(Node::items).unwrap_or_default();
+                items.iter().any(|item| is_asked_for(item, rest))
+            }
+            None => node.get(key).is_some_and(|value| is_asked_for(value, rest)),
+        },
+    }
+}
+
+/// What would change something and is not run. To make one run is to remove its line.
+const NOT_RUN: &[&str] = &[
+    "workflows[].schedules",
+    "workflows[].jurisdiction",
+    "triggers.crons",
+    "queues",
+    "durable_objects.bindings",
+    "kv_namespaces",
+    "services",
+    // Nobody works on these.
+    "triggers.events",
+    "agent_memory",
+    "ai",
+    "ai_search",
+    "ai_search_namespaces",
+    "analytics_engine_datasets",
+    "artifacts",
+    "assets",
+    "browser",
+    "cloudchamber",
+    "connect",
+    "containers",
+    "d1_databases",
+    "data_blobs",
+    "dispatch_namespaces",
+    "flagship",
+    "hyperdrive",
+    "images",
+    "logfwdr",
+    "media",
+    "mtls_certificates",
+    "pages_build_output_dir",
+    "pipelines",
+    "r2_buckets",
+    "ratelimits",
+    "secrets_store_secrets",
+    "send_email",
+    "site",
+    "stream",
+    "text_blobs",
+    "unsafe",
+    "unsafe_hello_world",
+    "vectorize",
+    "version_metadata",
+    "vpc_networks",
+    "vpc_services",
+    "wasm_modules",
+    "websearch",
+    "worker_loaders",
+    "env",
+    "dev",
+    "secrets",
+];
+
+/// What concerns deployment, or the bundling of JavaScript.
+const NO_EFFECT: &[&str] = &[
+    "$schema",
+    "access",
+    "account_id",
+    "addresses",
+    "alias",
+    "base_dir",
+    "cache",
+    "compatibility_date",
+    "compatibility_flags",
+    "compliance_region",
+    "define",
+    "dependencies_instrumentation",
+    "find_additional_modules",
+    "first_party_worker",
+    "jsx_factory",
+    "jsx_fragment",
+    "keep_names",
+    "keep_vars",
+    "logpush",
+    "minify",
+    "no_bundle",
+    "observability",
+    "placement",
+    "preserve_file_names",
+    "preview_urls",
+    "previews",
+    "python_modules",
+    "route",
+    "routes",
+    "rules",
+    "send_metrics",
+    "streaming_tail_consumers",
+    "tail_consumers",
+    "tsconfig",
+    "upload_source_maps",
+    "workers_dev",
+];
+
+const KEYS: &[(&str, Scope)] = &[
+    ("access", Scope::Inherited),
+    ("account_id", Scope::Inherited),
+    ("assets", Scope::Inherited),
+    ("base_dir", Scope::Inherited),
+    ("build", Scope::Inherited),
+    ("cache", Scope::Inherited),
+    ("compatibility_date", Scope::Inherited),
+    ("compatibility_flags", Scope::Inherited),
+    ("compliance_region", Scope::Inherited),
+    ("exports", Scope::Inherited),
+    ("find_additional_modules", Scope::Inherited),
+    ("first_party_worker", Scope::Inherited),
+    ("jsx_factory", Scope::Inherited),
+    ("jsx_fragment", Scope::Inherited),
+    ("keep_names", Scope::Inherited),
+    ("limits", Scope::Inherited),
+    ("logfwdr", Scope::Inherited),
+    ("logpush", Scope::Inherited),
+    ("main", Scope::Inherited),
+    ("migrations", Scope::Inherited),
+    ("minify", Scope::Inherited),
+    ("name", Scope::Inherited),
+    ("no_bundle", Scope::Inherited),
+    ("observability", Scope::Inherited),
+    ("placement", Scope::Inherited),
+    ("preserve_file_names", Scope::Inherited),
+    ("preview_urls", Scope::Inherited),
+    ("previews", Scope::Inherited),
+    ("python_modules", Scope::Inherited),
+    ("route", Scope::Inherited),
+    ("routes", Scope::Inherited),
+    ("rules", Scope::Inherited),
+    ("triggers", Scope::Inherited),
+    ("tsconfig", Scope::Inherited),
+    ("upload_source_maps", Scope::Inherited),
+    ("workers_dev", Scope::Inherited),
+    ("agent_memory", Scope::PerEnvironment),
+    ("ai", Scope::PerEnvironment),
+    ("ai_search", Scope::PerEnvironment),
+    ("ai_search_namespaces", Scope::PerEnvironment),
+    ("analytics_engine_datasets", Scope::PerEnvironment),
+    ("artifacts", Scope::PerEnvironment),
+    ("browser", Scope::PerEnvironment),
+    ("cloudchamber", Scope::PerEnvironment),
+    ("connect", Scope::PerEnvironment),
+    ("containers", Scope::PerEnvironment),
+    ("d1_databases", Scope::PerEnvironment),
+    ("define", Scope::PerEnvironment),
+    ("dispatch_namespaces", Scope::PerEnvironment),
+    ("durable_objects", Scope::PerEnvironment),
+    ("flagship", Scope::PerEnvironment),
+    ("hyperdrive", Scope::PerEnvironment),
+    ("images", Scope::PerEnvironment),
+    ("kv_namespaces", Scope::PerEnvironment),
+    ("media", Scope::PerEnvironment),
+    ("mtls_certificates", Scope::PerEnvironment),
+    ("pipelines", Scope::PerEnvironment),
+    ("queues", Scope::PerEnvironment),
+    ("r2_buckets", Scope::PerEnvironment),
+    ("ratelimits", Scope::PerEnvironment),
+    ("secrets", Scope::PerEnvironment),
+    ("secrets_store_secrets", Scope::PerEnvironment),
+    ("send_email", Scope::PerEnvironment),
+    ("services", Scope::PerEnvironment),
+    ("stream", Scope::PerEnvironment),
+    ("streaming_tail_consumers", Scope::PerEnvironment),
+    ("tail_consumers", Scope::PerEnvironment),
+    ("unsafe", Scope::PerEnvironment),
+    ("unsafe_hello_world", Scope::PerEnvironment),
+    ("vars", Scope::PerEnvironment),
+    ("vectorize", Scope::PerEnvironment),
+    ("version_metadata", Scope::PerEnvironment),
+    ("vpc_networks", Scope::PerEnvironment),
+    ("vpc_services", Scope::PerEnvironment),
+    ("websearch", Scope::PerEnvironment),
+    ("worker_loaders", Scope::PerEnvironment),
+    ("workflows", Scope::PerEnvironment),
+    ("$schema", Scope::TopLevel),
+    ("addresses", Scope::TopLevel),
+    ("alias", Scope::TopLevel),
+    ("data_blobs", Scope::TopLevel),
+    ("dependencies_instrumentation", Scope::TopLevel),
+    ("dev", Scope::TopLevel),
+    ("env", Scope::TopLevel),
+    ("keep_vars", Scope::TopLevel),
+    ("pages_build_output_dir", Scope::TopLevel),
+    ("send_metrics", Scope::TopLevel),
+    ("site", Scope::TopLevel),
+    ("text_blobs", Scope::TopLevel),
+    ("wasm_modules", Scope::TopLevel),
 ];

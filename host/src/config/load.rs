@@ -120,17 +120,23 @@ fn of_config(file: &Path, problems: &mut Problems) -> Result<Project, Problems> 
         Source::Crate { manifest } => manifest::package_name(manifest)?,
         Source::Wasm(file) => stem(file),
     };
+    let name = settings.name.clone().unwrap_or(default_name);
     Ok(Project {
-        name: settings.name.unwrap_or(default_name),
-        root: absolute(&root)?,
         config: Some(absolute(file)?),
-        source: build.source,
         build: build.command,
         vars: settings.vars,
         cpu_ms: settings.cpu_ms,
         workflows: Some(settings.workflows),
+        crons: settings.crons,
+        queue_producers: settings.queues.producers,
+        queue_consumers: settings.queues.consumers,
+        durable_objects: settings.durable_objects,
+        durable_object_classes: settings.durable_object_classes,
+        kv_namespaces: settings.kv_namespaces,
+        services: settings.services,
+        secrets_required: settings.secrets_required,
         unsupported: settings.unsupported,
-        warnings: Problems::default(),
+        ..Project::bare(name, &absolute(&root)?, build.source)
     })
 }
 

@@ -16,10 +16,18 @@ mod toml;
 
 mod nearest;
 
+mod fields;
 mod keys;
 mod manifest;
+mod names;
 mod source;
 mod validate;
+
+mod exports;
+mod objects;
+mod queues;
+mod stores;
+mod triggers;
 mod workflows;
 
 mod classes;
@@ -29,7 +37,10 @@ mod resolved;
 pub use classes::BoundClasses;
 pub use load::load;
 pub use problem::{Part, Place, Position, Problem, Problems, Severity};
-pub use resolved::{BuildCommand, Project, Source, Var, WorkflowEntry};
+pub use resolved::{
+    BuildCommand, ClassStorage, CronEntry, DurableObjectBinding, DurableObjectClass, KvBinding, Project, QueueConsumer,
+    QueueProducer, ServiceBinding, Source, Var, WorkflowEntry,
+};
 
 #[cfg(test)]
 mod tests;

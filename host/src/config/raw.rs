@@ -88,6 +88,11 @@ impl Document {
     pub(super) fn file(&self) -> &Path {
         &self.file
     }
+
+    /// Returns whether it is written in TOML.
+    pub(super) fn is_toml(&self) -> bool {
+        self.file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
+    }
 }
 
 /// Reads a text into nodes, or says what is wrong with its syntax.

@@ -26,6 +26,19 @@ pub struct Project {
     /// The workflows of the configuration; none if there is no configuration, and then every class that the Worker
     /// exports is bound. See [`Project::bind_classes`].
     pub workflows: Option<Vec<WorkflowEntry>>,
+    /// When the Worker is called because time came.
+    pub crons: Vec<CronEntry>,
+    /// The queues that the Worker sends to.
+    pub queue_producers: Vec<QueueProducer>,
+    /// The queues that the Worker is called with.
+    pub queue_consumers: Vec<QueueConsumer>,
+    pub durable_objects: Vec<DurableObjectBinding>,
+    /// The Durable Object classes that the Worker declares, by its migrations or its exports.
+    pub durable_object_classes: Vec<DurableObjectClass>,
+    pub kv_namespaces: Vec<KvBinding>,
+    pub services: Vec<ServiceBinding>,
+    /// The secrets without which the Worker is not complete.
+    pub secrets_required: Vec<String>,
     /// What the configuration asks for and this version does not run yet, such as `kv_namespaces`: once each.
     pub unsupported: Vec<String>,
     /// What to point out although everything can be run.
@@ -45,6 +58,14 @@ impl Project {
             vars: BTreeMap::new(),
             cpu_ms: None,
             workflows: None,
+            crons: Vec::new(),
+            queue_producers: Vec::new(),
+            queue_consumers: Vec::new(),
+            durable_objects: Vec::new(),
+            durable_object_classes: Vec::new(),
+            kv_namespaces: Vec::new(),
+            services: Vec::new(),
+            secrets_required: Vec::new(),
             unsupported: Vec::new(),
             warnings: Problems::default(),
         }
@@ -96,4 +117,98 @@ pub struct WorkflowEntry {
     pub schedules: Vec<String>,
     /// Where `class_name` stands, for problems found after the component was read.
     pub class_place: Option<Place>,
+}
+
+/// A cron trigger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CronEntry {
+    /// As written, which is what the Worker is told; only known to be a text.
+    pub expression: String,
+    pub place: Option<Place>,
+}
+
+/// A queue that the Worker sends to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueProducer {
+    /// The name under which the Worker finds it.
+    pub binding: String,
+    pub queue: String,
+    /// How long a message waits before it can be delivered, where its sending does not say it.
+    pub delivery_delay_s: Option<u32>,
+    /// Where `binding` stands.
+    pub place: Option<Place>,
+}
+
+/// A queue that the Worker is called with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueConsumer {
+    pub queue: String,
+    /// 1 to 100.
+    pub max_batch_size: u32,
+    /// How long a batch that is not full waits for more: 0 to 60.
+    pub max_batch_timeout_s: u32,
+    /// How often a message is delivered again: 0 to 100.
+    pub max_retries: u32,
+    /// Where messages go that failed for the last time. Never the queue itself.
+    pub dead_letter_queue: Option<String>,
+    /// How many batches there may be at the same time; as many as it takes if there is none.
+    pub max_concurrency: Option<u32>,
+    /// How long a message waits before it is delivered again, where the Worker does not say it.
+    pub retry_delay_s: u32,
+    /// Where `queue` stands.
+    pub place: Option<Place>,
+}
+
+/// A class of Durable Objects that the Worker can address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DurableObjectBinding {
+    /// The name under which the Worker finds it.
+    pub binding: String,
+    pub class_name: String,
+    /// The Worker that defines it, if that is another one.
+    pub script_name: Option<String>,
+    /// Where `class_name` stands.
+    pub place: Option<Place>,
+}
+
+/// A class of Durable Objects that the Worker declares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DurableObjectClass {
+    pub class_name: String,
+    pub storage: ClassStorage,
+    /// Where it is declared.
+    pub place: Option<Place>,
+}
+
+/// What the objects of a class keep their state in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClassStorage {
+    /// A database each, with SQL.
+    Sqlite,
+    /// Keys and values only.
+    LegacyKv,
+}
+
+/// A store of keys and values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KvBinding {
+    /// The name under which the Worker finds it.
+    pub binding: String,
+    /// Which store it is: that of the binding's name if the configuration does not say it.
+    pub id: String,
+    /// Where `binding` stands.
+    pub place: Option<Place>,
+}
+
+/// Another Worker, or a class that it exports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceBinding {
+    /// The name under which the Worker finds it.
+    pub binding: String,
+    /// The name of the other Worker.
+    pub service: String,
+    /// The class, if it is not the Worker itself.
+    pub entrypoint: Option<String>,
+    /// Where `service` stands.
+    pub place: Option<Place>,
 }

@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-use super::keys::{self, Use};
-use super::nearest::nearest;
+use super::fields::{self, check_keys, string, unexpected_field, wrong_type};
 use super::problem::{Place, Problem, Problems};
+use super::queues::{self, Queues};
 use super::raw::{Document, Entry, Node, Value};
-use super::resolved::{BuildCommand, Var, WorkflowEntry};
-use super::workflows;
+use super::resolved::{
+    BuildCommand, CronEntry, DurableObjectBinding, DurableObjectClass, KvBinding, ServiceBinding, Var, WorkflowEntry,
+};
+use super::{exports, keys, names, objects, stores, triggers, workflows};
 
 /// What a configuration says, before it is decided what is built.
 #[derive(Debug, Default)]
@@ -21,6 +23,13 @@ pub(super) struct Settings {
     pub(super) build: Option<BuildCommand>,
     pub(super) vars: BTreeMap<String, Var>,
     pub(super) workflows: Vec<WorkflowEntry>,
+    pub(super) crons: Vec<CronEntry>,
+    pub(super) queues: Queues,
+    pub(super) durable_objects: Vec<DurableObjectBinding>,
+    pub(super) durable_object_classes: Vec<DurableObjectClass>,
+    pub(super) kv_namespaces: Vec<KvBinding>,
+    pub(super) services: Vec<ServiceBinding>,
+    pub(super) secrets_required: Vec<String>,
     pub(super) cpu_ms: Option<NonZeroU32>,
     pub(super) unsupported: Vec<String>,
 }
@@ -44,47 +53,43 @@ pub(super) fn settings(document: &Document, root: &Path, problems: &mut Problems
         let problem = Problem::error(message).at(document.place(config.offset));
         return Err(problem.with_hint("start with `{ \"name\": \"my-worker\" }`").into());
     };
-    check_keys(document, entries, problems);
-    if let Some(flags) = config.get("compatibility_flags") {
-        tracing::debug!(flags = flags.to_json(), "compatibility flags change nothing here");
+    check_top_level(document, entries, problems);
+    for entry in entries.iter().filter(|entry| keys::has_no_effect(&entry.key)) {
+        tracing::debug!(key = entry.key, value = entry.value.to_json(), "it changes nothing here");
     }
     // A name that `vars` has twice is a binding with two values, which is reported as that.
     check_repeated_keys(document, config, Some("vars"), problems);
     let name = name(document, config, problems);
     let workflows = workflows::entries(document, name.as_deref(), problems);
+    let durable_objects = objects::bindings(document, name.as_deref(), problems);
+    let mut classes = objects::migrated(document, problems);
+    classes.extend(exports::durable_objects(document, problems));
+    objects::check_declared(document, &durable_objects, &classes, problems);
     let settings = Settings {
         main: main(document, config, problems),
         build: build(document, root, problems),
         vars: vars(document, problems),
-        workflows: workflows.entries,
+        workflows,
+        crons: triggers::crons(document, problems),
+        queues: queues::queues(document, problems),
+        durable_objects,
+        durable_object_classes: classes,
+        kv_namespaces: stores::kv_namespaces(document, problems),
+        services: stores::services(document, problems),
+        secrets_required: secrets_required(document, problems),
         cpu_ms: cpu_ms(document, problems),
-        unsupported: unsupported(entries, workflows.unsupported),
+        unsupported: keys::not_run(config),
         name,
     };
-    check_binding_names(document, problems);
+    names::check(document, problems);
     Ok(settings)
 }
 
-fn check_keys(document: &Document, entries: &[Entry], problems: &mut Problems) {
+fn check_top_level(document: &Document, entries: &[Entry], problems: &mut Problems) {
     for entry in entries {
-        if keys::usage(&entry.key).is_none() {
+        if keys::scope(&entry.key).is_none() {
             problems.push(unexpected_field(document, "top-level", entry, keys::known()));
         }
-    }
-}
-
-/// Returns the warning that `entry` of `container` is not one of `known`.
-pub(super) fn unexpected_field(
-    document: &Document,
-    container: &str,
-    entry: &Entry,
-    known: impl IntoIterator<Item = &'static str>,
-) -> Problem {
-    let problem = Problem::warning(format!("Unexpected fields found in {container} field: \"{}\"", entry.key))
-        .at(document.place(entry.key_offset));
-    match nearest(&entry.key, known) {
-        Some(meant) => problem.with_hint(format!("did you mean `{meant}`?")),
-        None => problem.with_hint("it is ignored"),
     }
 }
 
@@ -136,33 +141,14 @@ fn main(document: &Document, config: &Node, problems: &mut Problems) -> Option<M
     (!path.is_empty()).then(|| Main { path: path.to_owned(), place })
 }
 
-/// Returns the text that `node` is; `field` is its name in messages.
-fn string<'a>(document: &Document, node: &'a Node, field: &str, problems: &mut Problems) -> Option<(&'a str, Place)> {
-    let place = document.place(node.offset);
-    match node.text() {
-        Some(text) => Some((text, place)),
-        None => {
-            problems.push(wrong_type(field, "string", node).at(place));
-            None
-        }
-    }
-}
-
-fn wrong_type(field: &str, expected: &str, node: &Node) -> Problem {
-    Problem::error(format!("Expected \"{field}\" to be of type {expected} but got {}.", node.to_json()))
-        .with_hint(format!("write {} {expected}", if expected == "object" { "an" } else { "a" }))
-}
-
 fn build(document: &Document, root: &Path, problems: &mut Problems) -> Option<BuildCommand> {
     const FIELDS: [&str; 3] = ["command", "cwd", "watch_dir"];
     let build = document.root.get("build")?;
-    let Some(entries) = build.entries() else {
+    if build.entries().is_none() {
         problems.push(wrong_type("build", "object", build).at(document.place(build.offset)));
         return None;
-    };
-    for entry in entries.iter().filter(|entry| !FIELDS.contains(&entry.key.as_str())) {
-        problems.push(unexpected_field(document, "build", entry, FIELDS));
     }
+    check_keys(document, build, "build", &FIELDS, problems);
     check_watch_dir(document, build, problems);
     let cwd = match build.get("cwd").and_then(|cwd| string(document, cwd, "build.cwd", problems)) {
         Some((cwd, place)) => {
@@ -235,13 +221,11 @@ fn var(node: &Node) -> Var {
 fn cpu_ms(document: &Document, problems: &mut Problems) -> Option<NonZeroU32> {
     const FIELDS: [&str; 2] = ["cpu_ms", "subrequests"];
     let limits = document.root.get("limits")?;
-    let Some(entries) = limits.entries() else {
+    if limits.entries().is_none() {
         problems.push(wrong_type("limits", "object", limits).at(document.place(limits.offset)));
         return None;
-    };
-    for entry in entries.iter().filter(|entry| !FIELDS.contains(&entry.key.as_str())) {
-        problems.push(unexpected_field(document, "limits", entry, FIELDS));
     }
+    check_keys(document, limits, "limits", &FIELDS, problems);
     let node = limits.get("cpu_ms")?;
     let count = node.positive_integer();
     if count.is_none() {
@@ -252,57 +236,14 @@ fn cpu_ms(document: &Document, problems: &mut Problems) -> Option<NonZeroU32> {
     workflows::limit(count?)
 }
 
-/// Reports every name that two bindings have.
-fn check_binding_names(document: &Document, problems: &mut Problems) {
-    const VARIABLE: &str = "Environment Variable";
-    const WORKFLOW: &str = "Workflow";
-    let mut uses: BTreeMap<&str, Vec<(&str, usize)>> = BTreeMap::new();
-    for entry in document.root.get("vars").and_then(Node::entries).unwrap_or_default() {
-        uses.entry(&entry.key).or_default().push((VARIABLE, entry.key_offset));
-    }
-    for workflow in document.root.get("workflows").and_then(Node::items).unwrap_or_default() {
-        if let Some(binding) = workflow.get("binding")
-            && let Some(name) = binding.text()
-        {
-            uses.entry(name).or_default().push((WORKFLOW, binding.offset));
-        }
-    }
-    for (name, uses) in uses {
-        let count = |wanted: &str| uses.iter().filter(|(kind, _)| *kind == wanted).count();
-        let message = match (count(VARIABLE), count(WORKFLOW)) {
-            (0, 1) | (1, 0) => continue,
-            (0, _) => format!("{name} assigned to multiple {WORKFLOW} bindings."),
-            (_, 0) => format!("{name} assigned to multiple {VARIABLE} bindings."),
-            _ => format!("{name} assigned to {VARIABLE} and {WORKFLOW} bindings."),
-        };
-        let mut offsets: Vec<usize> = uses.iter().map(|(_, offset)| *offset).collect();
-        offsets.sort_unstable();
-        let (last, earlier) = offsets.split_last().expect("a name is only in the map with a use");
-        let problem = Problem::error(message)
-            .at(document.place(*last))
-            .with_hint("Bindings must have unique names, so that they can all be referenced in the worker.");
-        problems.push(earlier.iter().fold(problem, |problem, offset| problem.also_at(document.place(*offset))));
-    }
-}
-
-/// Returns what is asked for and not run, in the order written. What is empty asks for nothing.
-fn unsupported(entries: &[Entry], of_workflows: Vec<String>) -> Vec<String> {
-    let not_run =
-        entries.iter().filter(|entry| keys::usage(&entry.key) == Some(Use::NotRun) && !entry.value.is_empty());
-    let mut names: Vec<String> = Vec::new();
-    for entry in not_run {
-        match entry.key.as_str() {
-            "triggers" => {
-                let kinds = ["crons", "events"];
-                let present = kinds.iter().filter(|kind| entry.value.get(kind).is_some_and(|list| !list.is_empty()));
-                names.extend(present.map(|kind| format!("triggers.{kind}")));
-            }
-            key => names.push(key.to_owned()),
-        }
-    }
-    names.extend(of_workflows);
-    names.dedup();
-    names
+/// Takes `secrets.required`.
+fn secrets_required(document: &Document, problems: &mut Problems) -> Vec<String> {
+    let Some(secrets) = document.root.get("secrets") else { return Vec::new() };
+    let Some(secrets) = fields::object(document, secrets, "secrets", problems) else { return Vec::new() };
+    check_keys(document, secrets, "secrets", &["required"], problems);
+    let Some(required) = secrets.get("required") else { return Vec::new() };
+    let names = fields::strings(document, required, "secrets.required", problems);
+    names.into_iter().map(|(_, name)| name.to_owned()).collect()
 }
 
 /// Returns the folder that `file` is in, as a path that can be joined to.

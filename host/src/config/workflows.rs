@@ -8,10 +8,10 @@ use std::num::NonZeroU32;
 use miniflow_runtime::engine::{duration, limits};
 use miniflow_runtime::storage::Retention;
 
+use super::fields::{self, Fields};
 use super::problem::{Problem, Problems};
 use super::raw::{Document, Node, Value};
 use super::resolved::WorkflowEntry;
-use super::validate::unexpected_field;
 
 /// The most steps production allows an instance (limits of Cloudflare Workflows, paid plan).
 const STEPS_MAX: f64 = 25_000.0;
@@ -28,35 +28,15 @@ const FIELDS: [&str; 9] = [
     "jurisdiction",
 ];
 
-/// The workflows of a configuration.
-#[derive(Debug, Default)]
-pub(super) struct Workflows {
-    /// Those that are complete.
-    pub(super) entries: Vec<WorkflowEntry>,
-    /// The fields that are set and not acted on yet.
-    pub(super) unsupported: Vec<String>,
-}
-
 /// Takes the workflows from `document`, the configuration of the Worker `own_name`.
-pub(super) fn entries(document: &Document, own_name: Option<&str>, problems: &mut Problems) -> Workflows {
-    let Some(workflows) = document.root.get("workflows") else { return Workflows::default() };
-    let Some(items) = workflows.items() else {
-        problems.push(
-            Problem::error(format!("The field \"workflows\" should be an array but got {}.", workflows.to_json()))
-                .at(document.place(workflows.offset))
-                .with_hint("write a list, even of one workflow"),
-        );
-        return Workflows::default();
-    };
-    let entries = items
-        .iter()
-        .enumerate()
-        .filter_map(|(index, node)| {
-            Item { document, node, field: format!("workflows[{index}]"), problems }.entry(own_name)
-        })
-        .collect();
-    check_names(document, items, problems);
-    Workflows { entries, unsupported: unsupported(items) }
+pub(super) fn entries(document: &Document, own_name: Option<&str>, problems: &mut Problems) -> Vec<WorkflowEntry> {
+    let Some(workflows) = document.root.get("workflows") else { return Vec::new() };
+    let mut entries = Vec::new();
+    for (field, node) in fields::bindings(document, workflows, "workflows", "workflows", problems) {
+        entries.extend(Item(Fields::of_binding(document, node, field, problems)).entry(own_name));
+    }
+    check_names(document, workflows.items().unwrap_or_default(), problems);
+    entries
 }
 
 fn check_names(document: &Document, items: &[Node], problems: &mut Problems) {
@@ -84,47 +64,26 @@ fn check_names(document: &Document, items: &[Node], problems: &mut Problems) {
     problems.push(offsets.into_iter().fold(problem, |problem, offset| problem.also_at(document.place(offset))));
 }
 
-fn unsupported(items: &[Node]) -> Vec<String> {
-    ["schedules", "default_retention", "jurisdiction"]
-        .into_iter()
-        .filter(|field| items.iter().any(|item| item.get(field).is_some()))
-        .map(|field| format!("workflows[].{field}"))
-        .collect()
-}
-
 /// One entry of the list, and where its problems go.
-struct Item<'a> {
-    document: &'a Document,
-    node: &'a Node,
-    /// Its name in messages, such as `workflows[0]`.
-    field: String,
-    problems: &'a mut Problems,
-}
+struct Item<'a>(Fields<'a>);
 
 impl<'a> Item<'a> {
     /// Checks everything, and returns the entry if nothing it cannot do without is missing.
     fn entry(mut self, own_name: Option<&str>) -> Option<WorkflowEntry> {
-        let Some(entries) = self.node.entries() else {
-            let message = format!("\"workflows\" bindings should be objects, but got {}", self.node.to_json());
-            self.error(self.node, message, "write `{ \"name\": …, \"binding\": …, \"class_name\": … }`");
-            return None;
-        };
-        let binding = self.required("binding");
-        let name = self.required("name");
+        let binding = self.0.required("binding", purpose("binding"));
+        let name = self.0.required("name", purpose("name"));
         if let Some((node, name)) = name {
             self.check_name(node, name);
         }
-        let class_name = self.required("class_name");
-        let script_name = self.script_name();
+        let class_name = self.0.required("class_name", purpose("class_name"));
+        let script_name = self.0.optional("script_name").map(|(_, script)| script);
         let external = script_name.filter(|script| Some(*script) != own_name);
         let schedules = self.schedules();
         let step_limit = self.step_limit();
         let concurrency_limit = self.concurrency_limit();
         let retention = self.default_retention();
         self.check_jurisdiction();
-        for entry in entries.iter().filter(|entry| !FIELDS.contains(&entry.key.as_str())) {
-            self.problems.push(unexpected_field(self.document, &self.field, entry, FIELDS));
-        }
+        self.0.check_keys(&FIELDS);
         let (_, name) = name?;
         if let Some(script) = external {
             self.check_external(name, script);
@@ -139,38 +98,8 @@ impl<'a> Item<'a> {
             concurrency_limit,
             retention,
             schedules,
-            class_place: Some(self.document.place(class_node.offset)),
+            class_place: Some(self.0.place(class_node)),
         })
-    }
-
-    fn error(&mut self, node: &Node, message: String, hint: &str) {
-        self.problems.push(Problem::error(message).at(self.document.place(node.offset)).with_hint(hint));
-    }
-
-    /// Reports that `key` has to be `expected`, showing all of the entry as wrangler does.
-    fn not_optionally(&mut self, node: &Node, key: &str, expected: &str) {
-        let message = format!(
-            "\"{}\" bindings should, optionally, have {expected} \"{key}\" field but got {}.",
-            self.field,
-            self.node.to_json()
-        );
-        self.error(node, message, &format!("correct `{key}`, or leave it out"));
-    }
-
-    fn required(&mut self, key: &str) -> Option<(&'a Node, &'a str)> {
-        let node = self.node.get(key);
-        if let Some(node) = node
-            && let Some(text) = node.text()
-        {
-            return Some((node, text));
-        }
-        let message = format!(
-            "\"{}\" bindings should have a string \"{key}\" field but got {}.",
-            self.field,
-            self.node.to_json()
-        );
-        self.error(node.unwrap_or(self.node), message, &format!("add `{key}`: {}", purpose(key)));
-        None
     }
 
     fn check_name(&mut self, node: &Node, name: &str) {
@@ -180,22 +109,14 @@ impl<'a> Item<'a> {
         let message = format!(
             "\"{}\" binding \"name\" field is invalid. Workflow names must be 1-64 characters long, start with a \
              letter, number, or underscore, and may only contain letters, numbers, underscores, or hyphens.",
-            self.field
+            self.0.field
         );
-        self.error(node, message, "for example `my-workflow`");
-    }
-
-    fn script_name(&mut self) -> Option<&'a str> {
-        let node = self.node.get("script_name")?;
-        if node.text().is_none() {
-            self.not_optionally(node, "script_name", "a string");
-        }
-        node.text()
+        self.0.error(node, message, "for example `my-workflow`");
     }
 
     fn schedules(&mut self) -> Vec<String> {
         const HINT: &str = "for example `\"0 9 * * MON-FRI\"`";
-        let Some(node) = self.node.get("schedules") else { return Vec::new() };
+        let Some(node) = self.0.node.get("schedules") else { return Vec::new() };
         let message = |field: &str, rest: &str| format!("\"{field}\" bindings \"schedules\" field must not {rest}.");
         let texts: Option<Vec<String>> = match &node.value {
             Value::String(text) => Some(vec![text.clone()]),
@@ -203,15 +124,15 @@ impl<'a> Item<'a> {
             _ => None,
         };
         match (&node.value, texts) {
-            (_, None) => self.not_optionally(node, "schedules", "a string or array of strings"),
+            (_, None) => self.0.not_optionally(node, "schedules", "a string or array of strings"),
             (Value::String(text), _) if text.is_empty() => {
-                self.error(node, message(&self.field, "be an empty string"), HINT);
+                self.0.error(node, message(&self.0.field, "be an empty string"), HINT);
             }
             (_, Some(texts)) if texts.is_empty() => {
-                self.error(node, message(&self.field, "be an empty array"), HINT);
+                self.0.error(node, message(&self.0.field, "be an empty array"), HINT);
             }
             (_, Some(texts)) if texts.iter().any(String::is_empty) => {
-                self.error(node, message(&self.field, "contain empty strings"), HINT);
+                self.0.error(node, message(&self.0.field, "contain empty strings"), HINT);
             }
             (_, Some(texts)) => return texts,
         }
@@ -219,19 +140,19 @@ impl<'a> Item<'a> {
     }
 
     fn step_limit(&mut self) -> Option<NonZeroU32> {
-        let limits = self.object("limits", &["steps"])?;
+        let limits = self.0.object("limits", &["steps"])?;
         let steps = limits.get("steps")?;
         let count = self.positive_integer(steps, "limits.steps")?;
         if count > STEPS_MAX {
             let message = format!(
                 "\"{}\" has a step limit of {}, which exceeds the production maximum of 25,000. This configuration may \
                  not work when deployed.",
-                self.field,
+                self.0.field,
                 steps.to_json()
             );
-            self.problems.push(
+            self.0.problems.push(
                 Problem::warning(message)
-                    .at(self.document.place(steps.offset))
+                    .at(self.0.document.place(steps.offset))
                     .with_hint("25,000 is the most that can be deployed"),
             );
         }
@@ -239,7 +160,7 @@ impl<'a> Item<'a> {
     }
 
     fn concurrency_limit(&mut self) -> Option<NonZeroU32> {
-        let concurrency = self.object("concurrency", &["limit"])?;
+        let concurrency = self.0.object("concurrency", &["limit"])?;
         let count = self.positive_integer(concurrency.get("limit")?, "concurrency.limit")?;
         limit(count)
     }
@@ -247,7 +168,7 @@ impl<'a> Item<'a> {
     /// How long finished instances are kept, as far as the configuration says it.
     fn default_retention(&mut self) -> Retention {
         let mut retention = Retention::default();
-        let Some(object) = self.object("default_retention", &["success_retention", "error_retention"]) else {
+        let Some(object) = self.0.object("default_retention", &["success_retention", "error_retention"]) else {
             return retention;
         };
         for (key, ms) in
@@ -264,19 +185,19 @@ impl<'a> Item<'a> {
                 Some(1..) => {
                     let message = format!(
                         "\"{}\" bindings \"default_retention.{key}\" field must be at most 30 days, but got {}.",
-                        self.field,
+                        self.0.field,
                         node.to_json()
                     );
-                    self.error(node, message, "for example `\"30 days\"`");
+                    self.0.error(node, message, "for example `\"30 days\"`");
                 }
                 _ => {
                     let message = format!(
                         "\"{}\" bindings \"default_retention.{key}\" field must be a positive integer of milliseconds or a \
                          duration string such as \"3 days\", but got {}.",
-                        self.field,
+                        self.0.field,
                         node.to_json()
                     );
-                    self.error(node, message, "for example `\"3 days\"`");
+                    self.0.error(node, message, "for example `\"3 days\"`");
                 }
             }
         }
@@ -285,30 +206,16 @@ impl<'a> Item<'a> {
 
     fn check_jurisdiction(&mut self) {
         const KNOWN: [&str; 3] = ["eu", "fedramp", "us"];
-        let Some(node) = self.node.get("jurisdiction") else { return };
+        let Some(node) = self.0.node.get("jurisdiction") else { return };
         if node.text().is_some_and(|text| KNOWN.contains(&text)) {
             return;
         }
         let message = format!(
             "\"{}\" bindings \"jurisdiction\" field must be one of \"eu\", \"fedramp\", \"us\", but got {}.",
-            self.field,
+            self.0.field,
             node.to_json()
         );
-        self.error(node, message, "nothing is restricted in a local run: it can be left out");
-    }
-
-    /// Returns the object under `key`, whose keys should be among `known`.
-    fn object(&mut self, key: &str, known: &[&'static str]) -> Option<&'a Node> {
-        let node = self.node.get(key)?;
-        let Some(entries) = node.entries() else {
-            self.not_optionally(node, key, "an object");
-            return None;
-        };
-        for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
-            let container = format!("{}.{key}", self.field);
-            self.problems.push(unexpected_field(self.document, &container, entry, known.iter().copied()));
-        }
-        Some(node)
+        self.0.error(node, message, "nothing is restricted in a local run: it can be left out");
     }
 
     fn positive_integer(&mut self, node: &Node, key: &str) -> Option<f64> {
@@ -316,10 +223,10 @@ impl<'a> Item<'a> {
         if number.is_none() {
             let message = format!(
                 "\"{}\" bindings \"{key}\" field must be a positive integer but got {}.",
-                self.field,
+                self.0.field,
                 node.to_json()
             );
-            self.error(node, message, "write a whole number of at least 1");
+            self.0.error(node, message, "write a whole number of at least 1");
         }
         number
     }
@@ -327,18 +234,18 @@ impl<'a> Item<'a> {
     /// Checks a workflow that the Worker `script` defines, not this one.
     fn check_external(&mut self, name: &str, script: &str) {
         for key in ["limits", "schedules", "default_retention"] {
-            if let Some(node) = self.node.get(key) {
+            if let Some(node) = self.0.node.get(key) {
                 let message = format!(
                     "Workflow \"{name}\" has \"{key}\" configured but references external script \"{script}\". Configure \
                      {key} on the worker that defines the workflow."
                 );
-                self.error(node, message, &format!("remove `{key}` here"));
+                self.0.error(node, message, &format!("remove `{key}` here"));
             }
         }
-        let node = self.node.get("script_name").unwrap_or(self.node);
-        self.problems.push(
+        let node = self.0.node.get("script_name").unwrap_or(self.0.node);
+        self.0.problems.push(
             Problem::warning(format!("workflow `{name}` is defined by the Worker `{script}`, which is not run here"))
-                .at(self.document.place(node.offset))
+                .at(self.0.document.place(node.offset))
                 .with_hint("its binding exists, and every use of it fails with an error that says this"),
         );
     }

@@ -43,8 +43,8 @@ impl GuestClock {
             // Guests poll with a time-out of zero in a loop: others must get their turn.
             return Box::pin(tokio::task::yield_now());
         }
-        let busy = self.run.as_ref().map(Run::busy);
-        let sleep = self.clock.sleep_until_ns(when_ns);
+        let busy = self.run.as_ref().map(Run::napping);
+        let sleep = self.clock.nap_until_ns(when_ns);
         Box::pin(async move {
             sleep.await;
             drop(busy);

@@ -103,7 +103,15 @@ impl Shared {
     /// instances are kept until then.
     async fn prepare(&self, run: &Run) -> (Arc<Generation>, OwnedSemaphorePermit, OwnedSemaphorePermit) {
         let slot = self.workers.slot(run.worker());
-        let generation = slot.wait_for(|generation| generation.has_class(run.class_name())).await;
+        let generation = match slot.get().filter(|generation| generation.has_class(run.class_name())) {
+            Some(generation) => generation,
+            None => {
+                run.lacks_code(true);
+                let generation = slot.wait_for(|generation| generation.has_class(run.class_name())).await;
+                run.lacks_code(false);
+                generation
+            }
+        };
         let live = permit(&self.live).await;
         let start = permit(&self.starts).await;
         (generation, live, start)

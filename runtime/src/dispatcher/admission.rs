@@ -68,6 +68,11 @@ impl Admission {
         let slots = self.workflows.get_mut(workflow)?;
         slots.used = slots.used.saturating_sub(1);
         self.used = self.used.saturating_sub(1);
+        self.admit_next()
+    }
+
+    /// Whoever is next has a slot from now on, if there is one.
+    pub(super) fn admit_next(&mut self) -> Option<(InstanceKey, Arc<str>)> {
         if self.queued == 0 || self.used >= self.limit {
             return None;
         }

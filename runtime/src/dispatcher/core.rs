@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::admission::Admission;
 use super::message::{InstanceKey, Message, Reply, RunId};
 use super::resident::Resident;
+use super::still::{StillAsked, Wakes};
 use super::streams::Piece;
 use super::subscription::{Feed, Follower};
 use super::{BatchResult, DeleteResult, GuestRunner, Overview, StatusReport, WorkflowDefinition};
@@ -70,6 +71,9 @@ pub(super) struct Core<S> {
     pub(super) next_expiry: Option<Timestamp>,
     /// The storage knows better.
     pub(super) expiry_changed: bool,
+    /// Who wants to know when nothing happens any more.
+    pub(super) still_asked: Vec<StillAsked>,
+    pub(super) wakes: Wakes,
     /// To be looked at after the commit: may they leave memory?
     pub(super) leaving: Vec<InstanceKey>,
     pub(super) busy: usize,
@@ -134,6 +138,7 @@ impl<S: Storage> Core<S> {
                 self.take_message(message);
                 continue;
             }
+            self.answer_still(&inbox);
             // Every branch is cancel-safe: a message is taken or left, a timer is looked at again.
             tokio::select! {
                 biased;
@@ -175,12 +180,12 @@ impl<S: Storage> Core<S> {
         }
     }
 
-    fn has_writes(&self) -> bool {
+    pub(super) fn has_writes(&self) -> bool {
         !self.dirty.is_empty() || !self.deletes.is_empty() || !self.chunks.is_empty()
     }
 
     /// When something is to be done by itself.
-    fn next_moment(&self) -> Option<Timestamp> {
+    pub(super) fn next_moment(&self) -> Option<Timestamp> {
         let timer = self.timers.first().map(|(at, ..)| *at);
         match (timer, self.next_expiry) {
             (Some(timer), Some(expiry)) => Some(timer.min(expiry)),
@@ -286,6 +291,10 @@ impl<S: Storage> Core<S> {
             }
             Message::ReadChunk { key, attempt, index, reply } => self.read_chunk(key, attempt, index, reply),
             Message::Read(job) => job(&mut self.storage),
+            Message::Reload { workers, workflows, reply } => {
+                // The asker may have gone.
+                let _ = reply.send(self.reload(&workers, workflows));
+            }
             Message::Overview { reply } => {
                 let overview = Overview {
                     runs: self.residents.values().filter(|resident| resident.active.is_some()).count(),
@@ -297,6 +306,8 @@ impl<S: Storage> Core<S> {
                 };
                 let _ = reply.send(overview);
             }
+            Message::Still { with_wake, reply } => self.still_asked.push(StillAsked { with_wake, reply }),
+            Message::Working { reply } => drop(reply.send(self.working_names())),
             Message::Shutdown { grace, reply } => {
                 self.stopping = Some(Stopping { since: Stopwatch::start(), grace, reply });
             }
@@ -322,8 +333,9 @@ impl<S: Storage> Core<S> {
                 self.leaving.push(key);
                 continue;
             }
+            self.note_due(key, step);
             let Some(resident) = self.residents.get(&key) else { continue };
-            let attached = resident.active.as_ref().is_some_and(|active| active.parked.contains_key(&step));
+            let attached = resident.is_attached(step);
             let _ = self.apply(key, Command::Due { step, attached });
             self.wake(key, true);
         }

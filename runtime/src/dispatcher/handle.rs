@@ -1,12 +1,14 @@
 //! The front of the dispatcher: what bindings and APIs call.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::message::{Message, Operation, Reply};
+use super::still::Stillness;
 use super::subscription::{SubscribeOptions, Subscription};
+use super::{Reloaded, WorkflowDefinition};
 use crate::clock::Timestamp;
 use crate::engine::events::EventKind;
 use crate::engine::{Bytes, ErrorInfo, InstanceStatus, RollbackOutcome, StepKey, StepKind, limits, text, validate};
@@ -161,7 +163,7 @@ pub struct Handle {
     sender: mpsc::UnboundedSender<Message>,
     reader: Option<std::sync::mpsc::SyncSender<ReadJob>>,
     /// Names of workflows; what is asked about others never reaches the dispatcher.
-    workflows: Arc<[Arc<str>]>,
+    workflows: Arc<RwLock<Vec<Arc<str>>>>,
 }
 
 impl Handle {
@@ -170,7 +172,7 @@ impl Handle {
         reader: Option<std::sync::mpsc::SyncSender<ReadJob>>,
         workflows: Vec<Arc<str>>,
     ) -> Self {
-        Self { sender, reader, workflows: workflows.into() }
+        Self { sender, reader, workflows: Arc::new(RwLock::new(workflows)) }
     }
 
     /// Creates an instance and returns its id, once that is durable.
@@ -390,11 +392,41 @@ impl Handle {
         self.ask(|reply| Message::Operate { workflow, id, operation, reply }).await
     }
 
+    /// Says that the workflows are these from now on, and that runs of `workers` are to go on with the code that the [`GuestRunner`]
+    /// has for them by now. What runs in them is finished first, however long that takes; instances of workflows that are not there
+    /// any more are kept, and go on when they are there again. None when the dispatcher has stopped.
+    ///
+    /// [`GuestRunner`]: super::GuestRunner
+    pub async fn reload(&self, workers: &[String], workflows: Vec<WorkflowDefinition>) -> Option<Reloaded> {
+        let names: Vec<_> = workflows.iter().map(|workflow| Arc::from(workflow.name.as_str())).collect();
+        let (reply, answer) = oneshot::channel();
+        self.sender.send(Message::Reload { workers: workers.to_owned(), workflows, reply }).ok()?;
+        let reloaded = answer.await.ok()?;
+        *self.workflows.write().unwrap_or_else(PoisonError::into_inner) = names;
+        Some(reloaded)
+    }
+
     /// Numbers of the present moment; none when the dispatcher has stopped.
     pub async fn overview(&self) -> Option<Overview> {
         let (reply, answer) = oneshot::channel();
         self.sender.send(Message::Overview { reply }).ok()?;
         answer.await.ok()
+    }
+
+    /// Returns when nothing can happen at the present moment any more, with what is to come; none when the dispatcher has stopped.
+    pub(crate) async fn still(&self, with_wake: bool) -> Option<Stillness> {
+        let (reply, answer) = oneshot::channel();
+        self.sender.send(Message::Still { with_wake, reply }).ok()?;
+        answer.await.ok()
+    }
+
+    /// Instances whose guests are at work, for people.
+    pub(crate) async fn working(&self) -> Vec<String> {
+        let (reply, answer) = oneshot::channel();
+        if self.sender.send(Message::Working { reply }).is_err() {
+            return Vec::new();
+        }
+        answer.await.unwrap_or_default()
     }
 
     pub(super) async fn shutdown(&self, grace: Duration) {
@@ -412,12 +444,16 @@ impl Handle {
     }
 
     fn workflow(&self, name: &str) -> Result<Arc<str>, ApiError> {
-        self.workflows.iter().find(|known| ***known == *name).cloned().ok_or_else(|| {
-            let known: Vec<_> = self.workflows.iter().map(AsRef::as_ref).collect();
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            ApiError::new("workflow.not_found", format!("Workflow '{name}' not found. Workflows here: {known}"))
-        })
+        let workflows = self.workflows.read().unwrap_or_else(PoisonError::into_inner);
+        let found = workflows.iter().find(|known| ***known == *name).cloned();
+        found.ok_or_else(|| unknown_workflow(name, workflows.iter().map(AsRef::as_ref)))
     }
+}
+
+pub(super) fn unknown_workflow<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> ApiError {
+    let known: Vec<_> = known.collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    ApiError::new("workflow.not_found", format!("Workflow '{name}' not found. Workflows here: {known}"))
 }
 
 fn address(id: &str) -> Result<String, ApiError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::subscription::Feed;
-use super::{ApiError, BatchResult, CreateOptions, DeleteResult, StatusReport};
+use super::{ApiError, BatchResult, CreateOptions, DeleteResult, Reloaded, StatusReport, WorkflowDefinition};
 use crate::engine::{Answer, Bytes, Command, ErrorInfo, StepKey};
 use crate::storage::AttemptKey;
 
@@ -36,7 +36,7 @@ pub(crate) enum Message {
         culprit: Option<(StepKey, u32)>,
         replaying: bool,
     },
-    /// A pause is to come, and nothing of the run is to be finished any more.
+    /// The run is held, and nothing of it is to be finished any more.
     Held {
         run: RunId,
         key: InstanceKey,
@@ -99,8 +99,24 @@ pub(crate) enum Message {
     },
     /// A question about what is kept, when there is no reader beside the writer.
     Read(super::handle::ReadJob),
+    /// There is new code, or there are other workflows.
+    Reload {
+        /// Runs of these go on with the code that is there by now.
+        workers: Vec<String>,
+        workflows: Vec<WorkflowDefinition>,
+        reply: oneshot::Sender<Reloaded>,
+    },
     Overview {
         reply: oneshot::Sender<super::Overview>,
+    },
+    /// Answered when nothing can happen at the present moment any more.
+    Still {
+        with_wake: bool,
+        reply: oneshot::Sender<super::Stillness>,
+    },
+    /// What keeps it from being still, for people.
+    Working {
+        reply: oneshot::Sender<Vec<String>>,
     },
     Shutdown {
         grace: std::time::Duration,

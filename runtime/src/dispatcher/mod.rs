@@ -18,9 +18,11 @@ mod handle;
 pub(crate) mod message;
 mod operations;
 mod recover;
+mod reload;
 mod requests;
 mod resident;
 mod runs;
+mod still;
 mod streams;
 pub(crate) mod subscription;
 
@@ -33,6 +35,7 @@ pub use handle::{
     ApiError, BatchError, BatchResult, CreateOptions, DeleteResult, Handle, Overview, RestartFrom, StatusReport,
 };
 pub use message::InstanceKey;
+pub use still::Stillness;
 pub use subscription::{SubscribeOptions, Subscription};
 
 use crate::clock::{Clock, Timestamp};
@@ -69,6 +72,24 @@ impl WorkflowDefinition {
             retention: Retention::default(),
         }
     }
+
+    /// Whether a run of this is one of `other` as well: the same code under the same limits.
+    pub(crate) fn runs_as(&self, other: &Self) -> bool {
+        (&self.class_name, &self.worker, self.step_limit) == (&other.class_name, &other.worker, other.step_limit)
+    }
+}
+
+/// What a reload found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Runs that go on with the new code.
+    pub moved: usize,
+    /// Of these, runs whose bodies are finished on the old code first.
+    pub finishing: usize,
+    /// Instances whose workflow is there again.
+    pub picked_up: usize,
+    /// Instances whose workflow is not there any more. They are kept.
+    pub orphaned: usize,
 }
 
 /// What runs guests: the port to whatever the workflows are made of.

@@ -68,7 +68,11 @@ impl<S: Storage> Core<S> {
         let _ = self.apply(key, Command::Pause { busy: run.is_some() });
         match self.status_of(key) {
             Some(InstanceStatus::Paused) => self.stop(key),
-            Some(InstanceStatus::WaitingForPause) => run.iter().for_each(|run| run.hold()),
+            Some(InstanceStatus::WaitingForPause) => {
+                run.iter().for_each(|run| {
+                    run.hold();
+                });
+            }
             // No effect.
             _ => {}
         }
@@ -82,12 +86,16 @@ impl<S: Storage> Core<S> {
         let _ = self.apply(key, Command::Held);
         if self.status_of(key) == Some(InstanceStatus::Paused) {
             self.stop(key);
+        } else {
+            self.move_run(key);
         }
     }
 
     fn resume(&mut self, key: InstanceKey) {
         let _ = self.apply(key, Command::Resume);
-        if let Some(active) = self.residents.get(&key).and_then(|resident| resident.active.as_ref()) {
+        if let Some(active) = self.residents.get(&key).and_then(|resident| resident.active.as_ref())
+            && !active.moving
+        {
             active.run.release();
         }
         self.wake(key, false);
@@ -189,6 +197,8 @@ impl<S: Storage> Core<S> {
                     let lives = self.residents.get(&instance.key).is_some_and(|r| !r.instance.status().is_final());
                     if !lives {
                         tracing::debug!(workflow = %instance.workflow, instance = %instance.id, "retention has ended");
+                        let (workflow, id) = (&instance.workflow, &instance.id);
+                        self.clock.note_due(&format_args!("{workflow}/{id} is removed: its retention has ended"));
                         self.ids.remove(&(instance.workflow, instance.id));
                         self.delete(instance.key);
                     }

@@ -11,7 +11,7 @@ use super::message::Message;
 use super::{GuestRunner, Recovered, WorkflowDefinition};
 use crate::clock::Clock;
 use crate::engine::{Entry, InstanceStatus};
-use crate::storage::{Storage, StorageError};
+use crate::storage::{Storage, StorageError, Unfinished};
 
 impl<S: Storage> Core<S> {
     /// The state as the storage has it: timers for those that wait, the rest is to be started.
@@ -47,6 +47,8 @@ impl<S: Storage> Core<S> {
             subscribers: HashMap::new(),
             next_expiry,
             expiry_changed: false,
+            still_asked: Vec::new(),
+            wakes: super::still::Wakes::new(),
             leaving: Vec::new(),
             busy: 0,
             parked: 0,
@@ -55,9 +57,7 @@ impl<S: Storage> Core<S> {
             stopping: None,
         };
         for workflow in workflows {
-            let name = Arc::from(workflow.name.as_str());
-            core.admission.add(&name, workflow.concurrency);
-            core.definitions.insert(name, Arc::new(workflow));
+            core.define(workflow);
         }
         let mut recovered = Recovered::default();
         // Those that were running before those that had not begun: woken instances go before new ones.
@@ -69,31 +69,39 @@ impl<S: Storage> Core<S> {
                 continue;
             }
             recovered.unfinished += 1;
-            match (row.status, row.wake_at) {
-                (InstanceStatus::Waiting | InstanceStatus::RollingBack, Some(wake_at)) => {
-                    recovered.next_wake = Some(recovered.next_wake.map_or(wake_at, |next| next.min(wake_at)));
-                    core.timers.insert((wake_at, row.key, WHOLE_INSTANCE));
-                }
-                // The bodies it waited for have ended with their process.
-                (InstanceStatus::WaitingForPause, _) => {
-                    core.load(row.key);
-                    let now = core.clock.now();
-                    core.take_entry(row.key, Entry::Paused, now);
-                    core.leaving.push(row.key);
-                }
-                (
-                    InstanceStatus::Queued
-                    | InstanceStatus::Running
-                    | InstanceStatus::Waiting
-                    | InstanceStatus::RollingBack,
-                    _,
-                ) => {
-                    let woken = row.status != InstanceStatus::Queued;
-                    core.want(row.key, row.workflow, woken);
-                }
-                _ => {}
+            let sleeps = matches!(row.status, InstanceStatus::Waiting | InstanceStatus::RollingBack);
+            if let Some(wake_at) = row.wake_at.filter(|_| sleeps) {
+                recovered.next_wake = Some(recovered.next_wake.map_or(wake_at, |next| next.min(wake_at)));
             }
+            core.pick_up(row);
         }
         Ok((core, recovered))
+    }
+
+    /// Has an instance go on that is as its row says: a timer for one that waits, a run for one that has something to do.
+    pub(super) fn pick_up(&mut self, row: Unfinished) {
+        match (row.status, row.wake_at) {
+            (InstanceStatus::Waiting | InstanceStatus::RollingBack, Some(wake_at)) => {
+                self.timers.insert((wake_at, row.key, WHOLE_INSTANCE));
+            }
+            // The bodies it waited for have ended with their process.
+            (InstanceStatus::WaitingForPause, _) => {
+                self.load(row.key);
+                let now = self.clock.now();
+                self.take_entry(row.key, Entry::Paused, now);
+                self.leaving.push(row.key);
+            }
+            (
+                InstanceStatus::Queued
+                | InstanceStatus::Running
+                | InstanceStatus::Waiting
+                | InstanceStatus::RollingBack,
+                _,
+            ) => {
+                let woken = row.status != InstanceStatus::Queued;
+                self.want(row.key, row.workflow, woken);
+            }
+            _ => {}
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::core::{After, Core, chain};
+use super::handle::unknown_workflow;
 use super::message::{InstanceKey, Reply};
 use super::resident::Resident;
 use super::{ApiError, BatchError, BatchResult, CreateOptions, StatusReport};
@@ -12,6 +13,9 @@ use crate::storage::{NewInstance, Storage};
 
 impl<S: Storage> Core<S> {
     pub(super) fn create(&mut self, workflow: &Arc<str>, options: CreateOptions, reply: Reply<String>) {
+        if !self.definitions.contains_key(workflow) {
+            return refuse(reply, self.gone(workflow));
+        }
         let id = options.id.clone().unwrap_or_else(random_id);
         match self.find(workflow, &id) {
             Ok(None) => {
@@ -24,6 +28,9 @@ impl<S: Storage> Core<S> {
     }
 
     pub(super) fn create_batch(&mut self, workflow: &Arc<str>, options: Vec<CreateOptions>, reply: Reply<BatchResult>) {
+        if !self.definitions.contains_key(workflow) {
+            return refuse(reply, self.gone(workflow));
+        }
         let mut seen = HashSet::new();
         let mut wanted = Vec::with_capacity(options.len());
         let mut errors = Vec::new();
@@ -46,6 +53,13 @@ impl<S: Storage> Core<S> {
             self.add(workflow, id, options);
         }
         self.replies.push(After::Batch(reply, BatchResult { created, errors }));
+    }
+
+    /// A workflow that was there when it was asked about.
+    fn gone(&self, workflow: &str) -> ApiError {
+        let mut known: Vec<_> = self.definitions.keys().map(AsRef::as_ref).collect();
+        known.sort_unstable();
+        unknown_workflow(workflow, known.into_iter())
     }
 
     fn add(&mut self, workflow: &Arc<str>, id: String, options: CreateOptions) {

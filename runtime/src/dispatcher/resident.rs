@@ -45,11 +45,13 @@ pub(super) struct Active {
     pub(super) yielded: bool,
     /// It holds a concurrency slot.
     pub(super) slot: bool,
+    /// It is to go on with other code, as soon as nothing of it is to be finished.
+    pub(super) moving: bool,
 }
 
 impl Active {
     pub(super) fn new(run: Arc<Run>, slot: bool) -> Self {
-        Self { run, parked: HashMap::new(), answers_sent: 0, idle: false, yielded: false, slot }
+        Self { run, parked: HashMap::new(), answers_sent: 0, idle: false, yielded: false, slot, moving: false }
     }
 }
 
@@ -100,6 +102,13 @@ impl Resident {
         Some(self.ended?.plus_ms(kept_ms.unwrap_or(limits::RETENTION_MS_DEFAULT)))
     }
 
+    /// Whether the active run waits for the answer of this step, and may go on with it: one that is to be moved begins no attempt, but of
+    /// a step whose asker could not come to its end without it.
+    pub(super) fn is_attached(&self, step: StepNo) -> bool {
+        let nested = || self.instance.step(step).is_some_and(|step| step.nested);
+        self.active.as_ref().is_some_and(|active| active.parked.contains_key(&step) && (!active.moving || nested()))
+    }
+
     /// Whether nothing keeps it in memory.
     pub(super) fn may_leave(&self) -> bool {
         self.active.is_none() && self.pending.is_empty() && !self.is_new
@@ -117,6 +126,7 @@ impl<S: Storage> Core<S> {
                     return None;
                 }
             };
+            self.wakes.remove(&key);
             self.arm(key, &resident);
             self.ids.insert((resident.fixed.workflow.clone(), resident.fixed.id.clone()), key);
             self.residents.insert(key, resident);
@@ -155,6 +165,7 @@ impl<S: Storage> Core<S> {
             && resident.definition.is_some()
         {
             self.timers.insert((at, key, WHOLE_INSTANCE));
+            self.wakes.insert(key, super::still::next_wake(&resident.instance));
         }
         Some(resident)
     }

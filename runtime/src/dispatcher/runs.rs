@@ -99,7 +99,8 @@ impl<S: Storage> Core<S> {
             return self.retry_later(key);
         };
         let status = resident.instance.status();
-        if resident.active.is_some() || status.is_final() || status == InstanceStatus::Paused {
+        let stands = status.is_final() || status == InstanceStatus::Paused;
+        if resident.active.is_some() || resident.definition.is_none() || stands {
             return self.give_back(start);
         }
         if !resident.instance.is_whole() {
@@ -312,7 +313,7 @@ fn step_of(command: &Command) -> Option<&StepKey> {
     }
 }
 
-fn retry_is_due(instance: &Instance, now: Timestamp) -> bool {
+pub(super) fn retry_is_due(instance: &Instance, now: Timestamp) -> bool {
     let due = |(step, at)| {
         at <= now && matches!(instance.step(step).map(|step| &step.state), Some(StepState::Retrying { .. }))
     };

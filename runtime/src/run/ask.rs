@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 
 use super::Run;
 use super::call::{Kind, Pending};
@@ -48,10 +49,12 @@ impl Run {
 
     pub(super) async fn answer(&self, asked: Asked) -> Answer {
         let Asked { pending, mut answer } = asked;
-        if let Some(answer) = self.at_once(pending.kind, &mut answer) {
-            return answer;
-        }
-        match answer.await {
+        let found = match self.at_once(pending.kind, &mut answer) {
+            Err(TryRecvError::Empty) => answer.await.map_err(|_| TryRecvError::Closed),
+            // A receiver that has said that it is closed must not be awaited any more.
+            found => found,
+        };
+        match found {
             Ok(answer) => answer,
             Err(_) => std::future::pending().await,
         }
@@ -59,18 +62,45 @@ impl Run {
 
     /// The answer of a commit that nobody shares is looked for instead of slept for: putting this thread to sleep and waking
     /// it takes longer than the commit. When others wait as well the thread has better things to do.
-    fn at_once(&self, kind: Kind, answer: &mut oneshot::Receiver<Answer>) -> Option<Answer> {
+    fn at_once(&self, kind: Kind, answer: &mut oneshot::Receiver<Answer>) -> Result<Answer, TryRecvError> {
         if !matches!(kind, Kind::Commit) {
-            return None;
+            return Err(TryRecvError::Empty);
         }
         let since = Stopwatch::start();
         while self.committing.load(Ordering::Relaxed) == 1 && since.elapsed() < SPIN {
             match answer.try_recv() {
-                Ok(answer) => return Some(answer),
-                Err(oneshot::error::TryRecvError::Empty) => std::hint::spin_loop(),
-                Err(oneshot::error::TryRecvError::Closed) => return None,
+                Err(TryRecvError::Empty) => std::hint::spin_loop(),
+                found => return found,
             }
         }
-        None
+        Err(TryRecvError::Empty)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use futures::FutureExt;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::clock::{SystemClock, Timestamp};
+    use crate::dispatcher::WorkflowDefinition;
+    use crate::engine::{Bytes, Instance};
+    use crate::run::RunEvent;
+
+    #[test]
+    fn a_question_that_nobody_will_answer_stays_open() {
+        let event = RunEvent { payload: Bytes::from(b"{}".to_vec()), timestamp: Timestamp(0), schedule: None };
+        let (sender, _inbox) = mpsc::unbounded_channel();
+        let definition = Arc::new(WorkflowDefinition::new("w", "W", "worker"));
+        let shared = (SystemClock::shared(), sender, Arc::new(AtomicUsize::new(0)));
+        let run = Run::new((1, 1), definition, Arc::from("a"), event, &mut Instance::new(), shared);
+        let asked = run.send(Command::Idle, Kind::Commit);
+        let (reply, answer) = oneshot::channel();
+        drop(reply);
+        let asked = Asked { answer, ..asked };
+        assert!(run.answer(asked).now_or_never().is_none(), "the guest is dropped while it waits");
     }
 }

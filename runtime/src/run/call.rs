@@ -71,6 +71,9 @@ impl Open {
             }
             None => (None, true),
         };
+        if found.0.is_none() {
+            self.run.goes_live().await;
+        }
         self.begun = found.0.is_none();
         found
     }
@@ -101,10 +104,23 @@ impl Drop for Open {
 }
 
 /// The guest waits for something of the outside world.
-pub struct Busy(pub(super) Arc<Run>);
+pub struct Busy {
+    pub(super) run: Arc<Run>,
+    /// It waits on the clock.
+    pub(super) naps: bool,
+}
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.lock().outside -= 1;
+        let mut inner = self.run.lock();
+        inner.outside -= 1;
+        inner.napping -= usize::from(self.naps);
+        // It may be dropped by a task beside the guest, after the guest's last poll: whether there is anything left to wait for is
+        // looked at after a poll, so there has to be one.
+        let driver = if inner.outside == 0 { inner.driver.take() } else { None };
+        drop(inner);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
     }
 }

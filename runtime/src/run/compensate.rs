@@ -51,6 +51,7 @@ impl Run {
                 "the code waits for something else than steps: rolling back with the handlers that it has by now"
             );
         }
+        self.goes_live().await;
         self.lock().phase = Phase::Compensating;
         // What the guest drops now it does not drop by its decision.
         self.closed.store(true, std::sync::atomic::Ordering::Release);
@@ -58,6 +59,7 @@ impl Run {
 
     /// The next compensation, when it may begin. None: it was the last, or one has failed; the instance has ended.
     pub async fn next_rollback(self: &Arc<Self>) -> Option<Compensating> {
+        self.pass().await;
         match self.ask(Command::NextRollback, Kind::Parked).await {
             Answer::Compensate(call) => {
                 let Compensation { step, step_attempt, step_config, output, cause, attempt, config } = *call;

@@ -1,7 +1,7 @@
 //! Driving a guest: polls it, notices when it can do nothing more by itself, and drops it when it must go.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -28,17 +28,34 @@ pub async fn drive<G: Future>(run: &Arc<Run>, guest: G) -> Driven<G::Output> {
         if stopped.as_mut().poll(context).is_ready() {
             return Poll::Ready(Driven::Stopped);
         }
-        let woken = Arc::new(Woken { waker: context.waker().clone(), woken: AtomicBool::new(false) });
-        let waker = Waker::from(Arc::clone(&woken));
-        match guest.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => Poll::Ready(Driven::Finished(output)),
-            Poll::Pending => {
-                run.after_poll(woken.woken.load(Ordering::SeqCst));
+        run.driven_by(context.waker());
+        match poll_once(guest.as_mut(), context) {
+            Polled::Finished(output) => Poll::Ready(Driven::Finished(output)),
+            Polled::Pending { woken } => {
+                run.after_poll(woken);
                 Poll::Pending
             }
         }
     })
     .await
+}
+
+/// What one poll of a guest came to.
+pub(super) enum Polled<T> {
+    Finished(T),
+    Pending {
+        /// Its waker was called meanwhile: it goes on by itself.
+        woken: bool,
+    },
+}
+
+pub(super) fn poll_once<G: Future>(guest: Pin<&mut G>, context: &Context<'_>) -> Polled<G::Output> {
+    let woken = Arc::new(Woken { waker: context.waker().clone(), woken: AtomicBool::new(false) });
+    let waker = Waker::from(Arc::clone(&woken));
+    match guest.poll(&mut Context::from_waker(&waker)) {
+        Poll::Ready(output) => Polled::Finished(output),
+        Poll::Pending => Polled::Pending { woken: woken.woken.load(Ordering::SeqCst) },
+    }
 }
 
 struct Woken {

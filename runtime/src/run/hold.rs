@@ -1,4 +1,4 @@
-//! A pause that is to come: nothing new begins, what runs is finished.
+//! A pause that is to come, or a move to other code: nothing new begins, what runs is finished.
 
 use std::sync::atomic::Ordering;
 
@@ -34,11 +34,12 @@ impl Inner {
 
 impl Run {
     /// Lets nothing new begin. [`Message::Held`] says when everything that runs is finished: at once if nothing does, but behind
-    /// whatever the guest has said before.
-    pub(crate) fn hold(&self) {
+    /// whatever the guest has said before. Returns whether something is to be finished.
+    pub(crate) fn hold(&self) -> bool {
         let mut inner = self.lock();
         inner.hold.held = true;
         self.tell_held(&mut inner);
+        inner.is_busy()
     }
 
     /// Lets the guest go on.
@@ -52,7 +53,7 @@ impl Run {
         }
     }
 
-    /// Returns when something new may begin: at once, but while a pause is to come.
+    /// Returns when something new may begin: at once, but while the run is held.
     pub(super) async fn pass(&self) {
         loop {
             let released = {

@@ -13,12 +13,15 @@ mod compensate;
 mod drive;
 mod hold;
 mod replay;
+
 mod stream;
+mod trial;
 mod wait;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -31,6 +34,7 @@ pub use drive::{Driven, drive};
 use hold::Hold;
 use replay::{Ask, Release, Replay, Ticket};
 pub use stream::StreamReader;
+pub use trial::{Fit, Trial};
 
 use crate::clock::{Clock, Timestamp};
 use crate::dispatcher::WorkflowDefinition;
@@ -92,6 +96,8 @@ pub struct Run {
     stop: Notify,
     /// Every step that is to be compensated has been asked for.
     rollback_ready: Notify,
+    /// Set in a trial of new code only.
+    seen: OnceLock<Mutex<trial::Seen>>,
     inner: Mutex<Inner>,
 }
 
@@ -113,6 +119,12 @@ struct Inner {
     entered: Vec<(StepKey, u32)>,
     /// Things of the outside world the guest waits for.
     outside: usize,
+    /// Of these, waits on the clock.
+    napping: usize,
+    /// The last poll left the guest waiting for others.
+    at_rest: bool,
+    /// Whoever polls the guest.
+    driver: Option<Waker>,
     answers_seen: u64,
     do_steps: u32,
     idle_sent: Option<(u64, usize)>,
@@ -130,6 +142,21 @@ impl Inner {
             (Some(innermost), _) => Some(innermost.clone()),
             (None, [only]) => Some(only.clone()),
             _ => None,
+        }
+    }
+}
+
+impl Inner {
+    fn hand_out(&mut self, releases: Vec<Release>) {
+        for release in releases {
+            let (ticket, outcome) = match release {
+                Release::Outcome(ticket, outcome) => (ticket, Some(outcome)),
+                Release::Live(ticket) => (ticket, None),
+            };
+            if let Some(call) = self.waiting.remove(&ticket) {
+                // The receiver is gone when the guest dropped the call: then nobody wants it.
+                let _ = call.send(outcome);
+            }
         }
     }
 }
@@ -156,6 +183,9 @@ impl Run {
             bodies: Vec::new(),
             entered: Vec::new(),
             outside: 0,
+            napping: 0,
+            at_rest: false,
+            driver: None,
             answers_seen: 0,
             do_steps: 0,
             idle_sent: None,
@@ -178,6 +208,7 @@ impl Run {
             stopping: AtomicBool::new(false),
             stop: Notify::new(),
             rollback_ready: Notify::new(),
+            seen: OnceLock::new(),
             inner: Mutex::new(inner),
         })
     }
@@ -216,6 +247,10 @@ impl Run {
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
+    }
+
+    pub(crate) fn definition(&self) -> &WorkflowDefinition {
+        &self.definition
     }
 
     // ---- what the guest asks --------------------------------------------------------------------------------------
@@ -277,6 +312,7 @@ impl Run {
     pub async fn settle(self: &Arc<Self>, outcome: Result<Bytes, ErrorInfo>) -> bool {
         // Steps the guest still holds are dropped with it, not by its decision.
         self.closed.store(true, Ordering::Release);
+        self.ends(outcome.as_ref().err()).await;
         self.pass().await;
         let phase = {
             let mut inner = self.lock();
@@ -297,6 +333,16 @@ impl Run {
 
     // ---- what the runner tells ------------------------------------------------------------------------------------
 
+    /// Says who is to poll the guest when there is something to look at.
+    fn driven_by(&self, waker: &Waker) {
+        let mut inner = self.lock();
+        inner.at_rest = false;
+        match &mut inner.driver {
+            Some(driver) => driver.clone_from(waker),
+            driver => *driver = Some(waker.clone()),
+        }
+    }
+
     /// Called after every poll of the guest that returned pending; `woken` tells whether its waker was called meanwhile.
     pub fn after_poll(&self, woken: bool) {
         let mut inner = self.lock();
@@ -311,19 +357,11 @@ impl Run {
                 return;
             }
             if !releases.is_empty() {
-                for release in releases {
-                    let (ticket, outcome) = match release {
-                        Release::Outcome(ticket, outcome) => (ticket, Some(outcome)),
-                        Release::Live(ticket) => (ticket, None),
-                    };
-                    if let Some(call) = inner.waiting.remove(&ticket) {
-                        // The receiver is gone when the guest dropped the call: then nobody wants it.
-                        let _ = call.send(outcome);
-                    }
-                }
+                inner.hand_out(releases);
                 self.flush(&mut inner);
                 return;
             }
+            inner.at_rest = true;
             let idle = inner.parked > 0
                 && inner.committing == 0
                 && inner.bodies.is_empty()
@@ -349,7 +387,36 @@ impl Run {
     #[must_use]
     pub fn busy(self: &Arc<Self>) -> Busy {
         self.lock().outside += 1;
-        Busy(Arc::clone(self))
+        Busy { run: Arc::clone(self), naps: false }
+    }
+
+    /// As [`Self::busy`], for a guest that waits on the clock by itself: time may pass meanwhile.
+    #[must_use]
+    pub fn napping(self: &Arc<Self>) -> Busy {
+        let mut inner = self.lock();
+        inner.outside += 1;
+        inner.napping += 1;
+        drop(inner);
+        Busy { run: Arc::clone(self), naps: true }
+    }
+
+    /// Says whether the guest cannot begin because its code is not there.
+    pub fn lacks_code(&self, lacks: bool) {
+        self.lock().at_rest = lacks;
+    }
+
+    /// Whether nothing can happen in the guest before a moment comes or somebody acts. `answers_sent`: by the dispatcher.
+    pub(crate) fn is_at_rest(&self, answers_sent: u64) -> bool {
+        let inner = self.lock();
+        // A body that neither naps nor waits for a step inside of it does something that is not seen here.
+        let bodies_wait = inner.bodies.is_empty() || inner.napping > 0 || inner.parked > 0;
+        inner.at_rest
+            && inner.answers_seen == answers_sent
+            && inner.committing == 0
+            && inner.waiting.is_empty()
+            && inner.told.is_empty()
+            && inner.outside == inner.napping
+            && bodies_wait
     }
 
     /// Resolves when the guest must be dropped: hibernation, reload, shutdown. Its journal has all that is needed.
@@ -432,6 +499,7 @@ impl Run {
         let count = inner.counts.entry((kind, Arc::clone(&name))).or_default();
         *count += 1;
         let key = StepKey::new(kind, name, *count);
+        self.note_asked(&key);
         let alone = inner.open == 0;
         let nested = !inner.entered.is_empty();
         inner.open += 1;

@@ -88,6 +88,17 @@ pub struct Record {
     pub streams: Vec<(AttemptKey, Bytes)>,
 }
 
+/// An instance that is not finished, with its journal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InFlight {
+    /// What is fixed.
+    pub fixed: NewInstance,
+    /// Its status.
+    pub status: InstanceStatus,
+    /// Its journal.
+    pub journal: Vec<Stamped>,
+}
+
 /// How much of a stream is read to show what it is.
 pub(super) const STREAM_HEAD_BYTES: usize = 4096;
 
@@ -143,6 +154,17 @@ pub trait Archive {
     /// # Errors
     /// When the medium cannot be read, or an entry is of a kind this version does not know.
     fn record(&mut self, workflow: &str, id: &str) -> Result<Option<Record>, StorageError>;
+
+    /// Instances of the workflows that are `wanted` that are not finished, oldest first: those after `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// When the medium cannot be read, or an entry is of a kind this version does not know.
+    fn in_flight(
+        &mut self,
+        wanted: &dyn Fn(&str) -> bool,
+        after: InstanceKey,
+        limit: usize,
+    ) -> Result<Vec<InFlight>, StorageError>;
 
     /// A piece of a step's output that is a stream.
     ///

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::archive::STREAM_HEAD_BYTES;
 use super::{
-    Archive, AttemptKey, Count, Expired, Filter, Listed, NewInstance, Order, Place, Record, Storage, StorageError,
-    Summary, Unfinished, Write,
+    Archive, AttemptKey, Count, Expired, Filter, InFlight, Listed, NewInstance, Order, Place, Record, Storage,
+    StorageError, Summary, Unfinished, Write,
 };
 use crate::clock::Timestamp;
 use crate::dispatcher::message::InstanceKey;
@@ -242,6 +242,29 @@ impl Archive for MemoryStorage {
             let head = |bytes: &Bytes| bytes.slice(..bytes.len().min(STREAM_HEAD_BYTES));
             let streams = first.map(|((_, attempt, _), bytes)| (*attempt, head(bytes))).collect();
             Some(Record { fixed, summary, journal, streams })
+        }))
+    }
+
+    fn in_flight(
+        &mut self,
+        wanted: &dyn Fn(&str) -> bool,
+        after: InstanceKey,
+        limit: usize,
+    ) -> Result<Vec<InFlight>, StorageError> {
+        Ok(self.with(|kept| {
+            let mut found: Vec<_> = kept
+                .instances
+                .values()
+                .filter(|(fixed, summary)| !summary.status.is_final() && fixed.key > after && wanted(&fixed.workflow))
+                .map(|(fixed, summary)| InFlight {
+                    fixed: fixed.clone(),
+                    status: summary.status,
+                    journal: kept.journals.get(&fixed.key).cloned().unwrap_or_default(),
+                })
+                .collect();
+            found.sort_by_key(|found| found.fixed.key);
+            found.truncate(limit);
+            found
         }))
     }
 

@@ -11,7 +11,7 @@ pub mod sqlite;
 
 use std::path::PathBuf;
 
-pub use archive::{Archive, Count, Filter, Listed, Order, Place, Record};
+pub use archive::{Archive, Count, Filter, InFlight, Listed, Order, Place, Record};
 pub use directory::StateDirectory;
 pub use sqlite::{Reader, SqliteStorage};
 

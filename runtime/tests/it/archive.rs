@@ -167,6 +167,33 @@ fn a_record_has_the_row_the_journal_and_the_beginning_of_streams() {
 }
 
 #[test]
+fn instances_in_flight_are_read_with_their_journals() {
+    every_storage(|storage| {
+        fill(storage);
+        let mut keys = |workflow: &'static str, after, limit| {
+            let found = storage.in_flight(&move |name| name == workflow, after, limit).unwrap();
+            found.iter().map(|found| found.fixed.key).collect::<Vec<_>>()
+        };
+        let all = keys("w", 0, 100);
+        assert_eq!(keys("w", 0, 1), all[..1]);
+        assert_eq!(keys("w", all[0], 100), all[1..]);
+        assert_eq!(keys("nothing", 0, 100), []);
+        let first = storage.in_flight(&|name| name == "w", 0, 1).unwrap().remove(0);
+        assert!(!first.status.is_final());
+        let record = storage.record("w", &first.fixed.id).unwrap().unwrap();
+        assert_eq!((record.fixed, record.journal), (first.fixed, first.journal));
+        let finished = storage.list(&of_w(), Order::OldestFirst, None, 0, 100).unwrap();
+        let unfinished: Vec<_> =
+            finished.iter().filter(|listed| !listed.status.is_final()).map(|listed| listed.place.key).collect();
+        let mut all = all;
+        all.sort_unstable();
+        let mut unfinished = unfinished;
+        unfinished.sort_unstable();
+        assert_eq!(all, unfinished);
+    });
+}
+
+#[test]
 fn a_directory_that_nobody_serves_can_be_read() {
     let directory = tempfile::tempdir().unwrap();
     assert!(Reader::of_directory(directory.path()).unwrap().is_none());

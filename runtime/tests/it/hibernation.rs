@@ -1,5 +1,7 @@
 //! What waits costs nothing, and wakes.
 
+use std::sync::{Arc, Mutex};
+
 use miniflow_runtime::engine::Entry;
 use miniflow_runtime::{DurationSpec, InstanceStatus, Timestamp};
 
@@ -73,6 +75,27 @@ async fn a_sleep_that_ended_while_the_process_was_down_is_over_at_the_start() {
     world.clock.advance_ms(4 * 24 * 3600 * 1000);
     let handle = world.start();
     world.reach(&handle, "one", InstanceStatus::Complete).await;
+}
+
+#[tokio::test]
+async fn a_run_whose_last_tie_to_the_outside_is_cut_elsewhere_hibernates() {
+    let tie = Arc::new(Mutex::new(None));
+    let held = Arc::clone(&tie);
+    let mut world = World::new(move |run, _| {
+        *held.lock().unwrap() = Some(run.busy());
+        async move {
+            run.sleep("nap", DurationSpec::Text("3 days".into())).await?;
+            Ok(bytes("done"))
+        }
+    });
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    // The guest has come to its sleep, and is not polled for anything any more.
+    world.watch(&handle, |overview| overview.timers == 1).await;
+    assert_eq!(handle.status("w", "one").await.unwrap().status, InstanceStatus::Running);
+    drop(tie.lock().unwrap().take());
+    world.reach(&handle, "one", InstanceStatus::Waiting).await;
+    world.stop().await;
 }
 
 #[tokio::test]

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use miniflow_runtime::dispatcher::Overview;
+use miniflow_runtime::dispatcher::{Overview, Reloaded};
 use miniflow_runtime::engine::{Entry, limits};
 use miniflow_runtime::storage::Retention;
 use miniflow_runtime::testing::{Handlers, MemoryStorage, ScriptedRunner, SimClock};
 use miniflow_runtime::{
-    Bytes, Clock, CreateOptions, Dispatcher, ErrorInfo, Handle, InstanceStatus, Options, Run, StatusReport, Timestamp,
-    WorkflowDefinition,
+    Bytes, Clock, CreateOptions, Dispatcher, ErrorInfo, Fit, Handle, InstanceStatus, Options, Run, StatusReport,
+    Timestamp, Trial, WorkflowDefinition,
 };
 use tokio::sync::watch;
 
@@ -165,6 +165,31 @@ impl World {
         let handle = dispatcher.handle();
         self.dispatcher = Some(dispatcher);
         handle
+    }
+
+    /// New code is there: whatever the script does from now on.
+    pub(crate) async fn reload(&self, handle: &Handle) -> Reloaded {
+        handle.reload(&["worker".to_owned()], self.workflows.clone()).await.unwrap()
+    }
+
+    /// Tries `script` on every instance that is in flight, oldest first.
+    pub(crate) async fn try_out<F, R>(&self, handle: &Handle, script: F) -> Vec<Fit>
+    where
+        F: Fn(Arc<Run>, Effects, Handlers) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Bytes, ErrorInfo>> + Send + 'static,
+    {
+        let effects = Effects::default();
+        let given = effects.clone();
+        let runner = ScriptedRunner::new().class("W", move |run, handlers| script(run, given.clone(), handlers));
+        let in_flight = handle.read(|archive| archive.in_flight(&|_| true, 0, 1000)).await.unwrap();
+        let mut fits = Vec::new();
+        for instance in in_flight {
+            let definition = Arc::new(self.workflows[0].clone());
+            let trial = Trial::new(definition, &instance.fixed, instance.journal, Arc::new(self.clock.clone()));
+            fits.push(runner.try_out(handle, trial).await);
+        }
+        assert!(effects.all().is_empty(), "a trial ran a body: {:?}", effects.all());
+        fits
     }
 
     pub(crate) fn recovered(&self) -> miniflow_runtime::dispatcher::Recovered {

@@ -3,7 +3,7 @@
 use super::json;
 
 /// Checks the messages, without labels, places and hints, about a configuration with these fields.
-fn check(fields: &str, expected: &[&str]) {
+pub(super) fn check(fields: &str, expected: &[&str]) {
     let folder = json(&format!("{{{fields}}}"));
     let problems = match folder.load() {
         Ok(project) => project.warnings,

@@ -1,11 +1,13 @@
 //! Configurations and what is said about them.
 
+mod bindings;
 mod classes;
 mod diagnostics;
 mod paths;
 mod positions;
 mod projects;
 mod sources;
+mod triggers;
 
 use std::path::Path;
 

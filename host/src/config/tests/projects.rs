@@ -119,14 +119,16 @@ fn what_is_not_run_yet_is_named_once() {
           "kv_namespaces": [{ "binding": "A" }, { "binding": "B" }],
           "triggers": { "crons": ["* * * * *"], "events": [] },
           "r2_buckets": [],
-          "durable_objects": { "bindings": [] },
+          "durable_objects": { "bindings": [{ "name": "D", "class_name": "D" }] },
+          "migrations": [{ "tag": "v1", "new_sqlite_classes": ["D"] }],
+          "services": [],
           "assets": { "directory": "public" },
           "routes": ["example.com"],
           "env": { "staging": {} },
         }"#,
     );
     let project = loaded(&folder);
-    assert_eq!(project.unsupported, ["kv_namespaces", "triggers.crons", "durable_objects", "assets", "env"]);
+    assert_eq!(project.unsupported, ["triggers.crons", "durable_objects.bindings", "kv_namespaces", "assets", "env"]);
     assert!(project.warnings.is_empty(), "{}", project.warnings);
 }
 

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params};
 
-use super::super::archive::{Archive, Count, Filter, Listed, Order, Place, Record, STREAM_HEAD_BYTES};
+use super::super::archive::{Archive, Count, Filter, InFlight, Listed, Order, Place, Record, STREAM_HEAD_BYTES};
 use super::super::{AttemptKey, StorageError, Summary};
 use super::rows::{self, Ms};
 use super::{Reader, SqliteStorage, chunks};
@@ -97,6 +97,37 @@ impl<C: Connected> Archive for C {
         Ok(Some(Record { fixed, summary, journal, streams }))
     }
 
+    fn in_flight(
+        &mut self,
+        wanted: &dyn Fn(&str) -> bool,
+        after: InstanceKey,
+        limit: usize,
+    ) -> Result<Vec<InFlight>, StorageError> {
+        // Rows and journals are of one moment.
+        let moment = self.connection().transaction()?;
+        let keys: Vec<InstanceKey> = {
+            let mut statement = moment.prepare_cached(UNFINISHED_AFTER)?;
+            let mut rows = statement.query(named_params! { ":after": after })?;
+            let mut keys = Vec::new();
+            while keys.len() < limit
+                && let Some(row) = rows.next()?
+            {
+                if wanted(row.get_ref("workflow")?.as_str().map_err(rusqlite::Error::from)?) {
+                    keys.push(row.get("key")?);
+                }
+            }
+            keys
+        };
+        let mut found = Vec::with_capacity(keys.len());
+        for key in keys {
+            let Some((fixed, summary)) = rows::load(&moment, key)? else { continue };
+            let mut journal = Vec::new();
+            rows::journal(&moment, key, &mut |stamped| journal.push(stamped))?;
+            found.push(InFlight { fixed, status: summary.status, journal });
+        }
+        Ok(found)
+    }
+
     fn piece(&mut self, key: InstanceKey, attempt: AttemptKey, index: u32) -> Result<Option<Bytes>, StorageError> {
         Ok(chunks::get(self.connection(), key, attempt, index)?)
     }
@@ -177,5 +208,7 @@ pub(super) const COUNTS_OF_ONE: &str = "SELECT workflow, status, count(*) AS ins
 const SUMMARY: &str = "SELECT status, wake_at, started_at, modified_at, ended_at, output, error_name, error_message,
     error_backtrace, rollback, rollback_error_name, rollback_error_message, rollback_error_backtrace, expires_at
     FROM instance WHERE workflow = :workflow AND id = :id";
+pub(super) const UNFINISHED_AFTER: &str = "SELECT key, workflow FROM instance
+    WHERE status NOT IN ('complete', 'errored', 'terminated') AND key > :after ORDER BY key";
 const HEADS: &str = "SELECT step, attempt, substr(bytes, 1, :bytes) AS head FROM chunk
     WHERE instance = :instance AND idx = 0";

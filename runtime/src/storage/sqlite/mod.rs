@@ -8,7 +8,7 @@ mod schema;
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, named_params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, named_params};
 
 pub use reader::Reader;
 pub use schema::SCHEMA_VERSION;
@@ -62,6 +62,18 @@ impl SqliteStorage {
 }
 
 impl SqliteStorage {
+    /// The last moment that something was recorded at, the beginning of time when nothing is: what a clock must not go behind.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn last_moment(&self) -> Result<Timestamp, StorageError> {
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get("instance")?, row.get("entries")?));
+        let last: Option<(InstanceKey, Vec<u8>)> =
+            self.connection.query_row(LAST, [], read).optional().map_err(|error| self.damage(error))?;
+        let Some((key, bytes)) = last else { return Ok(Timestamp::default()) };
+        Ok(rows::decode(key, &bytes)?.last().map_or_else(Timestamp::default, |stamped| stamped.at))
+    }
+
     /// What is read at the start is where damage beyond the first page shows.
     fn damage(&self, error: rusqlite::Error) -> StorageError {
         schema::named(error, self.path.as_deref().unwrap_or(Path::new(":memory:")))
@@ -158,6 +170,7 @@ fn wipe(connection: &Connection, key: InstanceKey) -> rusqlite::Result<()> {
     chunks::drop_from(connection, key, 0)
 }
 
+const LAST: &str = "SELECT instance, entries FROM journal ORDER BY seq DESC LIMIT 1";
 const APPEND: &str = "INSERT INTO journal (instance, entries) VALUES (:instance, :entries)";
 const WIPE: &str = "DELETE FROM journal WHERE instance = :instance";
 const DELETE: &str = "DELETE FROM instance WHERE key = :key";

@@ -30,6 +30,10 @@ pub(super) fn encode(buffer: &mut Vec<u8>, entries: &[Stamped]) -> Result<(), St
         .map_err(|error| StorageError::Sqlite(rusqlite::Error::ToSqlConversionFailure(Box::new(error))))
 }
 
+pub(super) fn decode(key: InstanceKey, bytes: &[u8]) -> Result<Vec<Stamped>, StorageError> {
+    rmp_serde::from_slice(bytes).map_err(|source| StorageError::Entry { key, source })
+}
+
 pub(super) fn insert(connection: &Connection, instance: &NewInstance, summary: &Summary) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(INSERT)?;
     statement.execute(named_params! {
@@ -163,9 +167,7 @@ pub(super) fn journal(
     let mut rows = statement.query(named_params! { ":instance": key })?;
     while let Some(row) = rows.next()? {
         let bytes = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
-        let entries: Vec<Stamped> =
-            rmp_serde::from_slice(bytes).map_err(|source| StorageError::Entry { key, source })?;
-        entries.into_iter().for_each(&mut *each);
+        decode(key, bytes)?.into_iter().for_each(&mut *each);
     }
     Ok(())
 }

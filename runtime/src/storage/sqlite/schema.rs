@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn lists_and_counts_look_at_no_more_than_they_show() {
         use super::super::super::{Filter, Order};
-        use super::super::archive::{COUNTS, COUNTS_OF_ONE, list_sql};
+        use super::super::archive::{COUNTS, COUNTS_OF_ONE, UNFINISHED_AFTER, list_sql};
         use crate::clock::Timestamp;
         use crate::engine::InstanceStatus;
         let connection = Connection::open_in_memory().unwrap();
@@ -185,6 +185,8 @@ mod tests {
         assert_eq!(counts, "SCAN instance USING COVERING INDEX instance_by_status");
         let counts = plan(&connection, COUNTS_OF_ONE);
         assert_eq!(counts, "SEARCH instance USING COVERING INDEX instance_by_status (workflow=?)");
+        let unfinished = plan(&connection, UNFINISHED_AFTER);
+        assert_eq!(unfinished, "SEARCH instance USING INDEX instance_unfinished (key>?)");
         let all = Filter::default();
         let status = Filter { status: Some(InstanceStatus::Complete), ..all.clone() };
         let dates = Filter { from: Some(Timestamp(1)), until: Some(Timestamp(2)), ..all.clone() };

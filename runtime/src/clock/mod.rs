@@ -4,6 +4,9 @@
 //! decide anything.
 #![expect(clippy::disallowed_methods, reason = "this is the one place that reads the real time")]
 
+mod mode;
+mod movable;
+
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
@@ -11,6 +14,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+
+pub use mode::{NoTimeMode, TimeMode};
+pub use movable::{Due, MovableClock};
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -62,6 +68,16 @@ pub trait Clock: Send + Sync + 'static {
     /// Returns when `now() >= when`. Cancel-safe.
     fn sleep_until(&self, when: Timestamp) -> BoxFuture<'static, ()> {
         self.sleep_until_ns(when.0.saturating_mul(1_000_000))
+    }
+
+    /// As [`Self::sleep_until_ns`], for a guest that waits by itself: a clock that skips idle time may jump there.
+    fn nap_until_ns(&self, when_ns: u64) -> BoxFuture<'static, ()> {
+        self.sleep_until_ns(when_ns)
+    }
+
+    /// Says what comes due just now, for whoever moves this clock and wants to know.
+    fn note_due(&self, what: &dyn fmt::Display) {
+        let _ = what;
     }
 
     /// Says that something works which belongs to the present moment: whoever moves this clock waits until the guard is dropped.

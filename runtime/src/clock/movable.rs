@@ -1,0 +1,419 @@
+//! A clock that can be moved.
+//!
+//! It goes on from where it is told to begin: as fast as the machine's, faster, or not at all ([`TimeMode`]), and can be moved forward at any
+//! time. It knows who sleeps on it and until when, and who is at work on the present moment ([`Clock::hold`]), so that whoever moves it
+//! can go from moment to moment and leave none before everything that belongs to it has happened: see [`crate::mover`].
+//!
+//! Promises: never goes backwards; wakes everybody whose moment has come, however it came. Never does: move by itself other than
+//! its mode says.
+#![expect(clippy::disallowed_methods, reason = "the real time is read here and in the module above only")]
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use futures::future::{self, BoxFuture, Either};
+use tokio::sync::watch;
+
+use super::{Clock, Hold, LONGEST_WAIT, TimeMode, Timestamp};
+
+/// A clock that can be moved. Cheap to clone; all clones are the same clock.
+#[derive(Clone)]
+pub struct MovableClock(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    /// Says that it was moved, or goes at another speed.
+    moved: watch::Sender<()>,
+}
+
+struct State {
+    anchor: Instant,
+    /// What it said at `anchor`.
+    anchor_ns: u64,
+    /// What the machine's wall clock would have said at `anchor`, had it never been corrected.
+    anchor_wall_ns: u64,
+    mode: TimeMode,
+    sleepers: BTreeSet<Key>,
+    /// Those of `sleepers` whose sleep is what a guest waits for.
+    naps: BTreeSet<Key>,
+    next_sleeper: u64,
+    holds: usize,
+    /// What came due, when somebody wants to know.
+    record: Option<Vec<Due>>,
+}
+
+/// When, and a number.
+type Key = (u64, u64);
+
+/// Something that came due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// When.
+    pub at: Timestamp,
+    /// What, for people.
+    pub what: String,
+}
+
+/// What came due and is not told, beyond this many.
+const RECORD_MAX: usize = 10_000;
+
+impl State {
+    fn now_ns(&self) -> u64 {
+        let elapsed = u64::try_from(self.anchor.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.anchor_ns.saturating_add(elapsed.saturating_mul(self.mode.rate()))
+    }
+
+    fn wall_ns(&self) -> u64 {
+        let elapsed = u64::try_from(self.anchor.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.anchor_wall_ns.saturating_add(elapsed)
+    }
+
+    /// Begins anew at the present moment.
+    fn settle(&mut self, now_ns: u64) {
+        self.anchor_wall_ns = self.wall_ns();
+        self.anchor = Instant::now();
+        self.anchor_ns = now_ns;
+    }
+
+    /// The machine's time until the clock says `when_ns`; none when it never will by itself.
+    fn left(&self, when_ns: u64) -> Option<Duration> {
+        let left = when_ns.saturating_sub(self.now_ns());
+        match (left, self.mode.rate()) {
+            (0, _) => Some(Duration::ZERO),
+            (_, 0) => None,
+            // Rounded up: when it is over, the moment has come.
+            (left, rate) => Some(Duration::from_nanos(left.div_ceil(rate))),
+        }
+    }
+}
+
+fn wall_ns() -> u64 {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(wall.as_nanos()).unwrap_or(0)
+}
+
+impl MovableClock {
+    /// Returns a clock that says now `offset` more than the machine's, but at least `from`.
+    #[must_use]
+    pub fn new(mode: TimeMode, offset: Duration, from: Timestamp) -> Self {
+        let wall_ns = wall_ns();
+        let offset_ns = u64::try_from(offset.as_nanos()).unwrap_or(u64::MAX);
+        let anchor_ns = wall_ns.saturating_add(offset_ns).max(from.0.saturating_mul(1_000_000));
+        let state = State {
+            anchor: Instant::now(),
+            anchor_ns,
+            anchor_wall_ns: wall_ns,
+            mode,
+            sleepers: BTreeSet::new(),
+            naps: BTreeSet::new(),
+            next_sleeper: 0,
+            holds: 0,
+            record: None,
+        };
+        Self(Arc::new(Shared { state: Mutex::new(state), moved: watch::Sender::new(()) }))
+    }
+
+    /// How it goes.
+    #[must_use]
+    pub fn mode(&self) -> TimeMode {
+        self.lock().mode
+    }
+
+    /// Lets it go another way from now on.
+    pub fn set_mode(&self, mode: TimeMode) {
+        let mut state = self.lock();
+        let now_ns = state.now_ns();
+        state.settle(now_ns);
+        state.mode = mode;
+        drop(state);
+        self.0.moved.send_replace(());
+    }
+
+    /// Moves it to `when`, unless it is there or later already. Whoever sleeps until then wakes.
+    pub fn jump_to(&self, when: Timestamp) {
+        let mut state = self.lock();
+        let now_ns = state.now_ns();
+        let when_ns = when.0.saturating_mul(1_000_000);
+        if when_ns <= now_ns {
+            return;
+        }
+        state.settle(when_ns);
+        drop(state);
+        self.0.moved.send_replace(());
+    }
+
+    /// Sets it to the machine's time, also backwards. Only for a clock that nothing was recorded by.
+    pub fn reset(&self) {
+        let mut state = self.lock();
+        *state = State {
+            anchor: Instant::now(),
+            anchor_ns: wall_ns(),
+            anchor_wall_ns: wall_ns(),
+            mode: TimeMode::Real,
+            sleepers: std::mem::take(&mut state.sleepers),
+            naps: std::mem::take(&mut state.naps),
+            next_sleeper: state.next_sleeper,
+            holds: state.holds,
+            record: None,
+        };
+        drop(state);
+        self.0.moved.send_replace(());
+    }
+
+    /// How much later than the machine's it is.
+    #[must_use]
+    pub fn offset(&self) -> Duration {
+        let state = self.lock();
+        Duration::from_nanos(state.now_ns().saturating_sub(state.wall_ns()))
+    }
+
+    /// Makes up for time that the machine slept, which its monotonic clock does not count. Returns how much, if it is more than `least`.
+    pub fn make_up(&self, least: Duration) -> Option<Duration> {
+        let mut state = self.lock();
+        let missed = Duration::from_nanos(wall_ns().saturating_sub(state.wall_ns()));
+        if missed < least || state.mode == TimeMode::Manual {
+            return None;
+        }
+        let now_ns = state.now_ns().saturating_add(u64::try_from(missed.as_nanos()).unwrap_or(u64::MAX));
+        state.settle(now_ns);
+        state.anchor_wall_ns = wall_ns();
+        drop(state);
+        self.0.moved.send_replace(());
+        Some(missed)
+    }
+
+    /// Returns when it was moved or goes at another speed. Cancel-safe.
+    pub async fn moved(&self) {
+        let mut moved = self.0.moved.subscribe();
+        // The sender is `self`.
+        let _ = moved.changed().await;
+    }
+
+    /// When the first of those who sleep on it wakes.
+    #[must_use]
+    pub fn next_sleeper(&self) -> Option<Timestamp> {
+        self.lock().sleepers.first().map(|(when, _)| moment(*when))
+    }
+
+    /// When the first guest that waits by itself wakes.
+    #[must_use]
+    pub fn next_nap(&self) -> Option<Timestamp> {
+        self.lock().naps.first().map(|(when, _)| moment(*when))
+    }
+
+    /// Whether somebody is at work on the present moment, or is about to be woken.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        let state = self.lock();
+        state.holds > 0 || state.sleepers.first().is_some_and(|(when, _)| *when <= state.now_ns())
+    }
+
+    /// Begins to note what comes due.
+    pub fn record(&self) {
+        self.lock().record = Some(Vec::new());
+    }
+
+    /// What came due since [`Self::record`], which ends.
+    #[must_use]
+    pub fn recorded(&self) -> Vec<Due> {
+        self.lock().record.take().unwrap_or_default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sleeps until `when_ns`. Whoever gets the sleeper is counted as asleep as long as it is kept.
+    async fn sleep(self, when_ns: u64, nap: bool) -> Sleeper {
+        let mut moved = self.0.moved.subscribe();
+        let sleeper = Sleeper::register(self, when_ns, nap);
+        loop {
+            moved.mark_unchanged();
+            let left = sleeper.clock.lock().left(when_ns);
+            match left {
+                Some(Duration::ZERO) => return sleeper,
+                Some(left) => {
+                    let slept = std::pin::pin!(tokio::time::sleep(left.min(LONGEST_WAIT)));
+                    let changed = std::pin::pin!(moved.changed());
+                    if let Either::Right((Err(_), _)) = future::select(slept, changed).await {
+                        future::pending::<()>().await;
+                    }
+                }
+                None => {
+                    if moved.changed().await.is_err() {
+                        future::pending::<()>().await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The end of the millisecond: a clock that is moved there says at least `when_ns`.
+fn moment(when_ns: u64) -> Timestamp {
+    Timestamp(when_ns.div_ceil(1_000_000))
+}
+
+impl Clock for MovableClock {
+    fn now_ns(&self) -> u64 {
+        self.lock().now_ns()
+    }
+
+    fn sleep_until_ns(&self, when_ns: u64) -> BoxFuture<'static, ()> {
+        let sleep = self.clone().sleep(when_ns, false);
+        Box::pin(async move { drop(sleep.await) })
+    }
+
+    fn nap_until_ns(&self, when_ns: u64) -> BoxFuture<'static, ()> {
+        let sleep = self.clone().sleep(when_ns, true);
+        Box::pin(async move { drop(sleep.await) })
+    }
+
+    fn hold(&self) -> Hold {
+        self.lock().holds += 1;
+        Hold::new(Held(self.clone()))
+    }
+
+    fn due(&self, when: Timestamp) -> BoxFuture<'static, Hold> {
+        let sleep = self.clone().sleep(when.0.saturating_mul(1_000_000), false);
+        Box::pin(async move {
+            let sleeper = sleep.await;
+            // Before it counts as awake.
+            sleeper.clock.hold()
+        })
+    }
+
+    fn note_due(&self, what: &dyn fmt::Display) {
+        let mut state = self.lock();
+        let at = Timestamp(state.now_ns() / 1_000_000);
+        if let Some(record) = &mut state.record
+            && record.len() < RECORD_MAX
+        {
+            record.push(Due { at, what: what.to_string() });
+        }
+    }
+}
+
+struct Sleeper {
+    clock: MovableClock,
+    key: Key,
+    nap: bool,
+}
+
+impl Sleeper {
+    fn register(clock: MovableClock, when_ns: u64, nap: bool) -> Self {
+        let mut state = clock.lock();
+        state.next_sleeper += 1;
+        let key = (when_ns, state.next_sleeper);
+        state.sleepers.insert(key);
+        if nap {
+            state.naps.insert(key);
+        }
+        drop(state);
+        Self { clock, key, nap }
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        let mut state = self.clock.lock();
+        state.sleepers.remove(&self.key);
+        if self.nap {
+            state.naps.remove(&self.key);
+        }
+    }
+}
+
+struct Held(MovableClock);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.lock().holds -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    fn still() -> MovableClock {
+        MovableClock::new(TimeMode::Manual, Duration::ZERO, Timestamp(0))
+    }
+
+    #[test]
+    fn it_begins_at_the_later_of_the_two() {
+        let clock = MovableClock::new(TimeMode::Manual, Duration::from_secs(3600), Timestamp(0));
+        assert!(clock.offset() >= Duration::from_secs(3600));
+        let far = Timestamp(u64::MAX / 2_000_000);
+        assert_eq!(MovableClock::new(TimeMode::Manual, Duration::ZERO, far).now(), far);
+    }
+
+    #[tokio::test]
+    async fn who_sleeps_wakes_when_it_is_moved_there() {
+        let clock = still();
+        let start = clock.now();
+        let mut sleep = clock.sleep_until(start.plus_ms(1000));
+        assert!((&mut sleep).now_or_never().is_none());
+        assert_eq!(clock.next_sleeper(), Some(start.plus_ms(1000)));
+        assert!(!clock.is_held());
+        clock.jump_to(start.plus_ms(999));
+        assert!((&mut sleep).now_or_never().is_none());
+        clock.jump_to(start.plus_ms(1000));
+        assert!(clock.is_held(), "one that is due has not been woken yet");
+        sleep.await;
+        assert_eq!((clock.next_sleeper(), clock.is_held()), (None, false));
+    }
+
+    #[tokio::test]
+    async fn what_is_due_holds_the_clock_without_a_gap() {
+        let clock = still();
+        let mut due = clock.due(clock.now().plus_ms(5));
+        assert!((&mut due).now_or_never().is_none());
+        clock.jump_to(clock.now().plus_ms(5));
+        assert!(clock.is_held());
+        let hold = due.await;
+        assert!(clock.is_held());
+        drop(hold);
+        assert!(!clock.is_held());
+    }
+
+    #[tokio::test]
+    async fn it_never_goes_back_and_forgets_who_gave_up() {
+        let clock = still();
+        let start = clock.now();
+        drop(clock.sleep_until(start.plus_ms(7)));
+        let mut nap = clock.nap_until_ns((start.0 + 9) * 1_000_000);
+        assert!((&mut nap).now_or_never().is_none());
+        assert_eq!(clock.next_nap(), Some(start.plus_ms(9)));
+        drop(nap);
+        assert_eq!((clock.next_sleeper(), clock.next_nap()), (None, None));
+        clock.jump_to(start.plus_ms(100));
+        clock.jump_to(start);
+        assert_eq!(clock.now(), start.plus_ms(100));
+    }
+
+    #[tokio::test]
+    async fn a_faster_clock_wakes_sooner() {
+        let clock = still();
+        let hour = clock.now().plus_ms(3_600_000);
+        let mut sleep = clock.sleep_until(hour);
+        assert!((&mut sleep).now_or_never().is_none());
+        clock.set_mode("x1000000".parse().unwrap());
+        sleep.await;
+        assert!(clock.now() >= hour);
+    }
+
+    #[test]
+    fn what_comes_due_is_noted_when_somebody_wants_to_know() {
+        let clock = still();
+        clock.note_due(&"nobody asked");
+        clock.record();
+        clock.note_due(&"a sleep");
+        assert_eq!(clock.recorded(), [Due { at: clock.now(), what: "a sleep".to_owned() }]);
+        assert_eq!(clock.recorded(), []);
+    }
+}

@@ -1,0 +1,137 @@
+//! Whether anything can still happen at the present moment: for whoever moves the clock.
+//!
+//! Promises: still means that every message is taken, everything is committed and said, and every guest waits for a moment to come, a
+//! user event, or code that is not there. Never does: move the clock.
+
+use std::collections::HashMap;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
+
+use super::core::{Core, WHOLE_INSTANCE};
+use super::message::{InstanceKey, Message};
+use crate::clock::Timestamp;
+use crate::engine::{Instance, StepNo, StepState};
+use crate::storage::{NewInstance, Storage};
+
+/// What is to come when nothing can happen any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stillness {
+    /// When something happens by itself.
+    pub next: Option<Timestamp>,
+    /// When the next sleep or delay before an attempt ends; only if it was asked for.
+    pub next_wake: Option<Timestamp>,
+}
+
+/// Somebody who wants to know when nothing happens any more.
+pub(super) struct StillAsked {
+    pub(super) with_wake: bool,
+    pub(super) reply: oneshot::Sender<Stillness>,
+}
+
+/// What is known of instances that are not in memory: when their next sleep or delay ends.
+pub(super) type Wakes = HashMap<InstanceKey, Option<Timestamp>>;
+
+impl<S: Storage> Core<S> {
+    /// Answers those who wait for it, if nothing can happen any more.
+    pub(super) fn answer_still(&mut self, inbox: &UnboundedReceiver<Message>) {
+        self.still_asked.retain(|asked| !asked.reply.is_closed());
+        // In this order: a guest that is seen at rest has sent what it had to say.
+        if self.still_asked.is_empty() || !self.is_still() || !inbox.is_empty() {
+            return;
+        }
+        let next = self.next_moment();
+        let next_wake = self.still_asked.iter().any(|asked| asked.with_wake).then(|| self.next_wake()).flatten();
+        for asked in self.still_asked.drain(..) {
+            // Whoever asked may have gone.
+            let _ = asked.reply.send(Stillness { next, next_wake });
+        }
+    }
+
+    fn is_still(&self) -> bool {
+        let now = self.clock.now();
+        self.starts.is_empty()
+            && !self.urgent
+            && self.replies.is_empty()
+            && self.next_moment().is_none_or(|at| at > now)
+            && self.working().next().is_none()
+    }
+
+    /// Instances whose guests are not done with the present moment.
+    fn working(&self) -> impl Iterator<Item = (&NewInstance, String)> {
+        self.residents.values().filter_map(|resident| {
+            let active = resident.active.as_ref()?;
+            if active.run.is_at_rest(active.answers_sent) {
+                return None;
+            }
+            let step = active.run.current_step().map_or_else(String::new, |(step, _)| format!(" in step {step}"));
+            Some((&resident.fixed, step))
+        })
+    }
+
+    /// As [`Self::working`], for people.
+    pub(super) fn working_names(&self) -> Vec<String> {
+        self.working().map(|(fixed, step)| format!("{}/{}{step}", fixed.workflow, fixed.id)).collect()
+    }
+
+    /// When the next sleep or delay before an attempt ends. Time-outs are none: they come when time passes them.
+    fn next_wake(&mut self) -> Option<Timestamp> {
+        let mut next: Option<Timestamp> = None;
+        let timers: Vec<_> = self.timers.iter().copied().collect();
+        for (at, key, step) in timers {
+            if next.is_some_and(|next| next <= at) {
+                break;
+            }
+            let wake = if step == WHOLE_INSTANCE {
+                self.wake_of(key)
+            } else {
+                self.residents.get(&key).and_then(|resident| wakes(&resident.instance, step).then_some(at))
+            };
+            next = [next, wake].into_iter().flatten().min();
+        }
+        next
+    }
+
+    fn wake_of(&mut self, key: InstanceKey) -> Option<Timestamp> {
+        if let Some(known) = self.wakes.get(&key) {
+            return *known;
+        }
+        // One that an earlier process left: what it waits for is only in its journal.
+        let wake = self.read(key).ok().flatten().and_then(|resident| next_wake(&resident.instance));
+        self.wakes.insert(key, wake);
+        wake
+    }
+
+    /// Says what a timer that fires now stands for.
+    pub(super) fn note_due(&self, key: InstanceKey, step: StepNo) {
+        let Some(resident) = self.residents.get(&key) else { return };
+        let Some((step, state)) = resident.instance.step(step).map(|step| (&step.key, &step.state)) else { return };
+        let (workflow, id) = (&resident.fixed.workflow, &resident.fixed.id);
+        match state {
+            StepState::Sleeping { .. } => {
+                self.clock.note_due(&format_args!("{workflow}/{id} sleep {step} is over"));
+            }
+            StepState::Retrying { next_attempt, .. } => {
+                self.clock.note_due(&format_args!("{workflow}/{id} step {step} begins attempt {next_attempt}"));
+            }
+            StepState::Waiting { event_type, .. } => {
+                self.clock
+                    .note_due(&format_args!("{workflow}/{id} wait {step} for an event `{event_type}` has timed out"));
+            }
+            StepState::Executing { attempt, .. } => {
+                self.clock.note_due(&format_args!("{workflow}/{id} step {step} attempt {attempt} has timed out"));
+            }
+            StepState::Abandoned { .. } | StepState::Done(_) => {}
+        }
+    }
+}
+
+/// When the next of its sleeps and delays before an attempt ends.
+pub(super) fn next_wake(instance: &Instance) -> Option<Timestamp> {
+    instance.deadlines().filter(|(step, _)| wakes(instance, *step)).map(|(_, at)| at).min()
+}
+
+fn wakes(instance: &Instance, step: StepNo) -> bool {
+    let state = instance.step(step).map(|step| &step.state);
+    matches!(state, Some(StepState::Sleeping { .. } | StepState::Retrying { .. }))
+}

@@ -1,0 +1,282 @@
+//! Moving the clock: from moment to moment, each time until everything that belongs to it has happened.
+//!
+//! Promises: no moment that somebody sleeps until is passed over, and none is left while an instance, a handler or a delivery is at
+//! work on it: what happens is what would have happened had one waited. One move at a time. Never does: move back.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+
+use crate::clock::{Clock, Due, MovableClock, Stopwatch, TimeMode, Timestamp, real};
+use crate::dispatcher::{Handle, Stillness};
+
+/// How long a move waits for what is at work on a moment, real time.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Before it is looked again whether everything has happened: guests that come to rest do not always tell.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
+/// How often to look whether there is something to skip to while nothing is.
+const IDLE: Duration = Duration::from_millis(2);
+
+/// The farthest that the clock goes: the year 10000.
+pub const LATEST: Timestamp = Timestamp(253_402_300_800_000);
+
+/// What moves the clock of a session. Cheap to clone.
+#[derive(Clone)]
+pub struct Mover(Arc<Shared>);
+
+struct Shared {
+    clock: MovableClock,
+    handle: Handle,
+    /// Where the clock's reading is kept; none: nowhere.
+    file: Option<PathBuf>,
+    patience: Duration,
+    turn: Mutex<()>,
+}
+
+/// A move that was made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Where it began.
+    pub from: Timestamp,
+    /// Where the clock is now.
+    pub to: Timestamp,
+    /// What came due on the way, in order.
+    pub due: Vec<Due>,
+}
+
+/// A move that was not made, or not to its end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MoveError {
+    /// The moment has passed.
+    #[error("that moment has passed, and time does not go backwards")]
+    Past {
+        /// What the clock says.
+        now: Timestamp,
+    },
+    /// Beyond [`LATEST`].
+    #[error("that is beyond the year 9999")]
+    TooFar,
+    /// Nothing is to come.
+    #[error("nothing is to come: no instance sleeps or waits, and no schedule is set")]
+    NothingToCome,
+    /// Something is at work for longer than [`PATIENCE`].
+    #[error("stopped on the way, because this is still at work: {}", names.join(", "))]
+    AtWork {
+        /// What, for people.
+        names: Vec<String>,
+        /// How far it came.
+        moved: Moved,
+    },
+    /// The session is ending.
+    #[error("the session has ended")]
+    Ended,
+}
+
+/// What is kept of a clock between two processes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Reading {
+    /// How much later than the machine's it is, milliseconds.
+    offset_ms: u64,
+    mode: TimeMode,
+}
+
+impl Reading {
+    /// Reads `OFFSET MODE`.
+    fn parse(text: &str) -> Option<Self> {
+        let (offset, mode) = text.trim_end().split_once(' ')?;
+        Some(Self { offset_ms: offset.parse().ok()?, mode: mode.parse().ok()? })
+    }
+}
+
+/// The name of the file in a state directory.
+const FILE: &str = "clock";
+
+/// Returns the clock of a state directory: where the last process left it, but at least at `recorded`, the last moment in the journals. A
+/// `mode` goes before the one that is stored. What cannot be read counts as nothing: the journals have the last word.
+#[must_use]
+pub fn restore(directory: Option<&Path>, mode: Option<TimeMode>, recorded: Timestamp) -> MovableClock {
+    let stored = directory.and_then(|directory| std::fs::read_to_string(directory.join(FILE)).ok());
+    let reading = stored.and_then(|text| Reading::parse(&text)).unwrap_or_default();
+    MovableClock::new(mode.unwrap_or(reading.mode), Duration::from_millis(reading.offset_ms), recorded.min(LATEST))
+}
+
+impl Mover {
+    /// What moves `clock`, for the instances of `handle`. Keeps its reading in `directory`.
+    #[must_use]
+    pub fn new(clock: MovableClock, handle: Handle, directory: Option<&Path>) -> Self {
+        Self::with_patience(clock, handle, directory, PATIENCE)
+    }
+
+    /// As [`Self::new`], waiting another real time for what is at work on a moment.
+    #[must_use]
+    pub fn with_patience(clock: MovableClock, handle: Handle, directory: Option<&Path>, patience: Duration) -> Self {
+        let file = directory.map(|directory| directory.join(FILE));
+        Self(Arc::new(Shared { clock, handle, file, patience, turn: Mutex::default() }))
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &MovableClock {
+        &self.0.clock
+    }
+
+    /// Moves the clock by `duration`.
+    ///
+    /// # Errors
+    /// When it does not get there: [`MoveError`].
+    pub async fn advance(&self, duration: Duration) -> Result<Moved, MoveError> {
+        let _turn = self.0.turn.lock().await;
+        let from = self.0.clock.now();
+        let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        self.run_to(from.plus_ms(ms)).await
+    }
+
+    /// Moves the clock to `when`.
+    ///
+    /// # Errors
+    /// When it does not get there: [`MoveError`].
+    pub async fn set(&self, when: Timestamp) -> Result<Moved, MoveError> {
+        let _turn = self.0.turn.lock().await;
+        let now = self.0.clock.now();
+        if when < now { Err(MoveError::Past { now }) } else { self.run_to(when).await }
+    }
+
+    /// Moves the clock to the next moment at which something happens, and lets it happen.
+    ///
+    /// # Errors
+    /// When nothing is to come, or it does not get there: [`MoveError`].
+    pub async fn next(&self) -> Result<Moved, MoveError> {
+        let _turn = self.0.turn.lock().await;
+        let from = self.0.clock.now();
+        match self.settle(false).await? {
+            Err(names) => {
+                Err(MoveError::AtWork { names, moved: Moved { from, to: self.0.clock.now(), due: Vec::new() } })
+            }
+            Ok(still) => match self.next_moment(still) {
+                Some(at) if at <= LATEST => self.run_to(at).await,
+                _ => Err(MoveError::NothingToCome),
+            },
+        }
+    }
+
+    /// When something is to come, as far as is known just now.
+    pub async fn peek(&self) -> Option<Timestamp> {
+        let overview = self.0.handle.overview().await;
+        [overview.and_then(|overview| overview.next_timer), self.0.clock.next_sleeper()].into_iter().flatten().min()
+    }
+
+    /// Lets the clock go another way from now on.
+    pub fn set_mode(&self, mode: TimeMode) {
+        self.0.clock.set_mode(mode);
+        self.keep(self.0.clock.offset());
+    }
+
+    /// Sets the clock to the machine's time. Only when no instance is kept: the caller has looked.
+    pub async fn reset(&self) {
+        let _turn = self.0.turn.lock().await;
+        self.0.clock.reset();
+        self.keep(Duration::ZERO);
+    }
+
+    /// Keeps what the clock says, for the next process.
+    pub fn save(&self) {
+        self.keep(self.0.clock.offset());
+    }
+
+    /// Skips idle time whenever the clock is in that mode, as long as this is polled. Calls `skipped` for each jump.
+    pub async fn skip(&self, skipped: impl Fn(&Moved)) {
+        loop {
+            if self.0.clock.mode() != TimeMode::Skip {
+                self.0.clock.moved().await;
+                continue;
+            }
+            let turn = self.0.turn.lock().await;
+            let Ok(Ok(still)) = self.settle(true).await else {
+                drop(turn);
+                real::sleep(IDLE).await;
+                continue;
+            };
+            let now = self.0.clock.now();
+            let wake = [still.next_wake, self.0.clock.next_nap()].into_iter().flatten().min();
+            match wake {
+                Some(at) if at > now && at <= LATEST && self.0.clock.mode() == TimeMode::Skip => {
+                    if let Ok(moved) = self.run_to(at).await {
+                        skipped(&moved);
+                    }
+                }
+                _ => {
+                    drop(turn);
+                    real::sleep(IDLE).await;
+                }
+            }
+        }
+    }
+
+    /// Goes to `target` from moment to moment.
+    async fn run_to(&self, target: Timestamp) -> Result<Moved, MoveError> {
+        if target > LATEST {
+            return Err(MoveError::TooFar);
+        }
+        let clock = &self.0.clock;
+        let from = clock.now();
+        // Before anything is recorded there: a process that dies on the way goes on from the end, never from before.
+        self.keep(clock.offset().saturating_add(target.since(from)));
+        clock.record();
+        let stopped = loop {
+            match self.settle(false).await? {
+                Err(names) => break Some(names),
+                Ok(still) => match self.next_moment(still) {
+                    Some(at) if at <= target => clock.jump_to(at),
+                    _ if clock.now() < target => clock.jump_to(target),
+                    _ => break None,
+                },
+            }
+        };
+        let moved = Moved { from, to: clock.now(), due: clock.recorded() };
+        match stopped {
+            None => Ok(moved),
+            Some(names) => Err(MoveError::AtWork { names, moved }),
+        }
+    }
+
+    fn next_moment(&self, still: Stillness) -> Option<Timestamp> {
+        [still.next, self.0.clock.next_sleeper()].into_iter().flatten().min()
+    }
+
+    /// Waits until everything of the present moment has happened; or says what is at work for longer than its patience.
+    async fn settle(&self, with_wake: bool) -> Result<Result<Stillness, Vec<String>>, MoveError> {
+        let since = Stopwatch::start();
+        loop {
+            match real::timeout(LOOK_AGAIN, self.0.handle.still(with_wake)).await {
+                Some(None) => return Err(MoveError::Ended),
+                Some(Some(still)) if !self.0.clock.is_held() => return Ok(Ok(still)),
+                // What takes no time is not slept for.
+                Some(Some(_)) if since.elapsed() < LOOK_AGAIN => tokio::task::yield_now().await,
+                Some(Some(_)) => real::sleep(LOOK_AGAIN).await,
+                None => {}
+            }
+            if since.elapsed() > self.0.patience {
+                let mut names = self.0.handle.working().await;
+                if names.is_empty() {
+                    names.push("a handler that the time has called".to_owned());
+                }
+                return Ok(Err(names));
+            }
+        }
+    }
+
+    fn keep(&self, offset: Duration) {
+        let Some(file) = &self.0.file else { return };
+        let offset_ms = u64::try_from(offset.as_millis()).unwrap_or(u64::MAX);
+        let text = format!("{offset_ms} {}\n", self.0.clock.mode());
+        let new = file.with_extension("new");
+        let written = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, file));
+        if let Err(error) = written {
+            tracing::warn!(%error, "what the clock says cannot be kept in {}", file.display());
+        }
+    }
+}
