@@ -4,24 +4,28 @@
 //! a session, [`Server::serve`] answers requests until it is told to stop, and then stops in order: no new requests, step bodies
 //! get their grace, everything is committed, guests are dropped.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::{self, Either};
 use http::Request;
 use http::Response;
 use hyper::body::Incoming;
-use miniflow_runtime::clock::Stopwatch;
+use miniflow_runtime::clock::{Stopwatch, TimeMode, real};
 use miniflow_runtime::dispatcher::Recovered;
 use miniflow_runtime::engine::limits;
+use miniflow_runtime::mover::{self, Mover};
 use miniflow_runtime::storage::{Durability, SqliteStorage, StateDirectory, StorageError};
 use miniflow_runtime::{Clock, Dispatcher, Handle, Options};
 use tokio::net::TcpListener;
 
-use crate::api::{Api, ApiOptions};
+use crate::api::{Api, ApiOptions, instant};
 use crate::bindings::logging::LogSink;
 use crate::config::{Problem, Problems, Project};
+use crate::report;
 use crate::session::{Member, Session};
 use crate::triggers::http::{Body, Fetch, GRACE, Peer, Service, serve};
 use crate::triggers::local::Local;
@@ -35,8 +39,8 @@ pub struct ServerOptions {
     pub durability: Durability,
     /// Where compiled components are kept; none: nowhere.
     pub cache_dir: Option<PathBuf>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
+    /// How time passes; none: as in the last session of this state, at first as the machine's.
+    pub time: Option<TimeMode>,
     /// Where Workers' lines go.
     pub logs: Arc<dyn LogSink>,
     /// `/__scheduled` fires a cron trigger.
@@ -62,7 +66,7 @@ pub struct Server {
     api: Api,
     session: Session,
     dispatcher: Dispatcher,
-    clock: Arc<dyn Clock>,
+    mover: Mover,
     warnings: Problems,
     _state: Option<StateDirectory>,
 }
@@ -75,7 +79,7 @@ impl Server {
     /// When a component is not a Worker or does not fit its configuration, the Workers do not fit together, or the state cannot be
     /// used.
     pub async fn start(workers: Vec<Built>, options: ServerOptions) -> Result<Self, Problems> {
-        let ServerOptions { state, durability, cache_dir, clock, logs, test_scheduled, api_token, is_shared } = options;
+        let ServerOptions { state, durability, cache_dir, time, logs, test_scheduled, api_token, is_shared } = options;
         // Before anything that takes long: another process may have it.
         let state =
             state.map(|path| StateDirectory::lock(&path)).transpose().map_err(|error| storage_problem(&error))?;
@@ -85,6 +89,9 @@ impl Server {
         };
         let storage = storage.map_err(|error| storage_problem(&error))?;
 
+        let recorded = storage.last_moment().map_err(|error| storage_problem(&error))?;
+        let moved = mover::restore(state.as_ref().map(StateDirectory::path), time, recorded);
+        let clock: Arc<dyn Clock> = Arc::new(moved.clone());
         let services = Arc::new(Services::new(Arc::clone(&clock), logs));
         let loader = Loader::new(&EngineOptions { cache_dir }, Arc::clone(&services))
             .map_err(|error| Problem::error(error.to_string()))?;
@@ -107,16 +114,18 @@ impl Server {
         session.put(&connected);
         let members = session.members();
         let first = members.first().map_or("", |member| member.name());
-        let local = Local::new(session.slot(first), Arc::clone(&clock), test_scheduled);
+        let mover = Mover::new(moved, dispatcher.handle(), state.as_ref().map(StateDirectory::path));
+        mover.save();
+        let local = Local::new(session.slot(first), mover.clone(), test_scheduled);
         let fetch = Fetch::new(session.slot(first));
         let api = Api::new(ApiOptions {
             handle: dispatcher.handle(),
             session: session.clone(),
-            clock: Arc::clone(&clock),
+            clock,
             token: api_token,
             is_shared,
         });
-        Ok(Self { fetch, local, api, session, dispatcher, clock, warnings, _state: state })
+        Ok(Self { fetch, local, api, session, dispatcher, mover, warnings, _state: state })
     }
 
     /// The Workers that are served.
@@ -143,10 +152,16 @@ impl Server {
         self.dispatcher.recovered()
     }
 
+    /// What moves its clock.
+    #[must_use]
+    pub fn mover(&self) -> &Mover {
+        &self.mover
+    }
+
     /// How long until the next instance of an earlier session wakes.
     #[must_use]
     pub fn next_wake(&self) -> Option<Duration> {
-        self.recovered().next_wake.map(|at| at.since(self.clock.now()))
+        self.recovered().next_wake.map(|at| at.since(self.mover.clock().now()))
     }
 
     /// Answers requests until `shutdown`; then stops in order.
@@ -160,12 +175,16 @@ impl Server {
             shutdown.await;
             stop_began = Some(Stopwatch::start());
         };
-        let served = serve(
-            listener,
-            Front { fetch: self.fetch.clone(), local: self.local.clone(), api: self.api.clone() },
-            shutdown,
-        )
-        .await;
+        let front = Front { fetch: self.fetch.clone(), local: self.local.clone(), api: self.api.clone() };
+        let served = {
+            let serving = std::pin::pin!(serve(listener, front, shutdown));
+            let keeping_time = std::pin::pin!(keep_time(&self.mover));
+            match future::select(serving, keeping_time).await {
+                Either::Left((served, _)) => served,
+                Either::Right((never, _)) => match never {},
+            }
+        };
+        self.mover.save();
         self.session.retire();
         // Bodies went on while requests were finished: both have the same two seconds.
         let spent = stop_began.map_or(Duration::ZERO, Stopwatch::elapsed);
@@ -189,11 +208,36 @@ impl Service for Front {
             Ok(answer) => return answer,
             Err(request) => request,
         };
-        match self.local.answer(&request).await {
-            Some(answer) => answer,
-            None => self.fetch.handle(request, local).await,
+        match self.local.answer(request).await {
+            Ok(answer) => answer,
+            Err(request) => self.fetch.handle(request, local).await,
         }
     }
+}
+
+/// What the clock needs while there is a session: idle time is skipped if that is wanted, its reading is kept, and time that the machine slept
+/// through is made up for.
+async fn keep_time(mover: &Mover) -> Infallible {
+    /// How often to look, real time.
+    const LOOK: Duration = Duration::from_secs(1);
+    /// Less is a correction of the machine's clock, not a sleep.
+    const SLEPT_MIN: Duration = Duration::from_secs(5);
+    let skip = mover.skip(|moved| {
+        let seconds = moved.to.since(moved.from).as_secs();
+        tracing::info!("{} skipped, it is {}", report::units(seconds), instant::format(moved.to));
+    });
+    let look = async {
+        loop {
+            real::sleep(LOOK).await;
+            if let Some(slept) = mover.clock().make_up(SLEPT_MIN) {
+                tracing::warn!("the machine slept for {}: that time has passed", report::units(slept.as_secs()));
+            }
+            if matches!(mover.clock().mode(), TimeMode::Scaled(_)) {
+                mover.save();
+            }
+        }
+    };
+    future::join(skip, look).await.0
 }
 
 /// Loads every Worker, and tells of all that cannot be.

@@ -3,6 +3,7 @@
 //! Promises: no moment that somebody sleeps until is passed over, and none is left while an instance, a handler or a delivery is at
 //! work on it: what happens is what would have happened had one waited. One move at a time. Never does: move back.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +71,12 @@ pub enum MoveError {
         names: Vec<String>,
         /// How far it came.
         moved: Moved,
+    },
+    /// What is recorded would lie in the future.
+    #[error("time cannot go back while instances are kept: {count} are")]
+    InstancesKept {
+        /// How many.
+        count: u64,
     },
     /// The session is ending.
     #[error("the session has ended")]
@@ -175,11 +182,20 @@ impl Mover {
         self.keep(self.0.clock.offset());
     }
 
-    /// Sets the clock to the machine's time. Only when no instance is kept: the caller has looked.
-    pub async fn reset(&self) {
+    /// Sets the clock to the machine's time.
+    ///
+    /// # Errors
+    /// When instances are kept: what is recorded of them would lie in the future.
+    pub async fn reset(&self) -> Result<(), MoveError> {
         let _turn = self.0.turn.lock().await;
+        let counts = self.0.handle.read(|archive| archive.counts(None)).await.map_err(|_| MoveError::Ended)?;
+        let count = counts.iter().map(|count| count.instances).sum();
+        if count > 0 {
+            return Err(MoveError::InstancesKept { count });
+        }
         self.0.clock.reset();
         self.keep(Duration::ZERO);
+        Ok(())
     }
 
     /// Keeps what the clock says, for the next process.
@@ -188,7 +204,7 @@ impl Mover {
     }
 
     /// Skips idle time whenever the clock is in that mode, as long as this is polled. Calls `skipped` for each jump.
-    pub async fn skip(&self, skipped: impl Fn(&Moved)) {
+    pub async fn skip(&self, skipped: impl Fn(&Moved)) -> Infallible {
         loop {
             if self.0.clock.mode() != TimeMode::Skip {
                 self.0.clock.moved().await;
@@ -271,7 +287,7 @@ impl Mover {
 
     fn keep(&self, offset: Duration) {
         let Some(file) = &self.0.file else { return };
-        let offset_ms = u64::try_from(offset.as_millis()).unwrap_or(u64::MAX);
+        let offset_ms = u64::try_from(offset.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
         let text = format!("{offset_ms} {}\n", self.0.clock.mode());
         let new = file.with_extension("new");
         let written = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, file));

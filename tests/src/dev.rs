@@ -248,7 +248,12 @@ impl Refusal {
 }
 
 /// Returns the program under test. cargo says where it is; a debugger does not.
-fn program() -> PathBuf {
+///
+/// # Panics
+///
+/// When the test does not know its own path.
+#[must_use]
+pub fn program() -> PathBuf {
     const NAME: &str = "miniflow-under-test";
     if let Some(path) = std::env::var_os(format!("CARGO_BIN_EXE_{NAME}")) {
         return path.into();

@@ -35,7 +35,7 @@ mod workflow;
 
 pub use api::Api;
 pub use client::{Answer, Client, Exchange, Payload, RequestError};
-pub use dev::{Dev, Refusal};
+pub use dev::{Dev, Refusal, program};
 pub use server::Server;
 pub use sink::{Reply, Seen, Sink};
 pub use wait::{PATIENCE, Patience, eventually};

@@ -3,10 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::builder::{FalseyValueParser, NonEmptyStringValueParser};
 use clap::{Args, ValueEnum};
-use miniflow_runtime::{SystemClock, storage};
+use miniflow_runtime::clock::{MovableClock, TimeMode};
+use miniflow_runtime::storage;
 use tokio::net::TcpListener;
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -70,6 +72,11 @@ pub(super) struct DevArgs {
     #[arg(long, env = "MINIFLOW_TEST_SCHEDULED", hide_env_values = true, value_parser = FalseyValueParser::new())]
     test_scheduled: bool,
 
+    /// How time passes: `real`, `x60` (60 times as fast), `skip` (idle time is skipped) or `manual` (only when it is moved)
+    /// [default: as when the last session of this state ended, at first `real`]
+    #[arg(long, env = "MINIFLOW_TIME", hide_env_values = true, value_name = "MODE")]
+    time: Option<TimeMode>,
+
     /// What to print of what happens
     #[arg(long, env = "MINIFLOW_LOG_LEVEL", hide_env_values = true, value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL")]
     log_level: LogLevel,
@@ -112,6 +119,8 @@ pub struct DevOptions {
     /// `/__scheduled` fires a cron trigger.
     pub test_scheduled: bool,
     /// What requests to the REST API have to bring.
+    /// How time passes, if not as in the session before.
+    pub time: Option<TimeMode>,
     pub api_token: Option<String>,
     /// Also when others on the network reach it, nothing.
     pub allow_anyone: bool,
@@ -170,6 +179,7 @@ impl DevArgs {
             state,
             durability: self.durability,
             test_scheduled: self.test_scheduled,
+            time: self.time,
             api_token: self.api_token.clone(),
             allow_anyone: self.allow_anyone,
             log_level: self.log_level,
@@ -251,7 +261,7 @@ async fn serve_until_stopped(
         test_scheduled: options.test_scheduled,
         api_token: options.api_token.clone(),
         is_shared: !options.address.ip().to_canonical().is_loopback(),
-        clock: SystemClock::shared(),
+        time: options.time,
         logs,
     };
     let server = Server::start(workers, server_options).await?;
@@ -267,10 +277,22 @@ async fn serve_until_stopped(
         resumed: server.recovered().unfinished,
         orphaned: server.recovered().orphaned,
         next_wake: server.next_wake(),
+        time: time_line(server.mover().clock()),
     };
     terminal::stderr(&banner.render(style));
     let served = server.serve(listener, stop::asked_for()).await;
     served.map_err(|error| Problem::error(format!("the server stopped: {error}")).into())
+}
+
+/// What the clock says, if that is worth a line.
+fn time_line(clock: &MovableClock) -> Option<String> {
+    // Rounded: what was kept is a whole number of milliseconds.
+    let (mode, ahead) = (clock.mode(), (clock.offset() + Duration::from_millis(500)).as_secs());
+    match (mode, ahead) {
+        (TimeMode::Real, 0) => None,
+        (mode, 0) => Some(mode.to_string()),
+        (mode, ahead) => Some(format!("{mode}, {} ahead of the machine's", report::units(ahead))),
+    }
 }
 
 /// Prints what happens from now on. None at level `none`.

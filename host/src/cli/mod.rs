@@ -9,6 +9,7 @@ mod place;
 mod stop;
 #[cfg(test)]
 mod tests;
+mod time;
 mod version;
 
 use std::io::IsTerminal;
@@ -24,7 +25,8 @@ const EXAMPLES: &str = "\
 Examples:
   miniflow dev                           serve the Worker of this folder
   miniflow dev my-worker --port 0        serve another one, on any free port
-  miniflow dev worker.wasm --ephemeral   serve a built component, keep nothing";
+  miniflow dev worker.wasm --ephemeral   serve a built component, keep nothing
+  miniflow time advance 3d               let three days pass on a server that runs";
 
 /// Run Workers compiled to WebAssembly on your machine, with durable Workflows
 #[derive(Debug, Parser)]
@@ -37,6 +39,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Dev(dev::DevArgs),
+    Time(time::TimeArgs),
 }
 
 /// Runs the program: parses its arguments, runs the command, and returns the exit code.
@@ -67,6 +70,7 @@ fn run(cli: Cli, style: Style) -> Result<(), Problems> {
         .map_err(|error| Problem::error(format!("could not start threads: {error}")))?;
     match cli.command {
         Command::Dev(args) => runtime.block_on(dev::run(args, style)),
+        Command::Time(args) => runtime.block_on(time::run(args)),
     }
 }
 

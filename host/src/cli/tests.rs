@@ -9,8 +9,10 @@ use crate::config::{Project, Source};
 
 fn parse(arguments: &str) -> DevArgs {
     let arguments = ["miniflow"].into_iter().chain(arguments.split_whitespace());
-    let Command::Dev(args) = Cli::try_parse_from(arguments).expect("the arguments are right").command;
-    args
+    match Cli::try_parse_from(arguments).expect("the arguments are right").command {
+        Command::Dev(args) => args,
+        other => panic!("not `dev`: {other:?}"),
+    }
 }
 
 fn options(arguments: &str) -> DevOptions {
@@ -44,6 +46,7 @@ fn without_flags_there_are_defaults() {
             state: StateFolder::OfProject(Path::new("/w").join(".miniflow").join("state")),
             durability: Durability::Normal,
             test_scheduled: false,
+            time: None,
             api_token: None,
             allow_anyone: false,
             log_level: LogLevel::Info,
@@ -60,6 +63,7 @@ fn flags_are_taken() {
             state: StateFolder::Given(PathBuf::from("s")),
             durability: Durability::Full,
             test_scheduled: false,
+            time: None,
             api_token: None,
             allow_anyone: false,
             log_level: LogLevel::Info,

@@ -22,6 +22,8 @@ pub struct Banner<'a> {
     pub orphaned: usize,
     /// How long it is until the next of them wakes.
     pub next_wake: Option<Duration>,
+    /// What the clock says, where that is not the machine's time: such as `skip, 3d ahead`.
+    pub time: Option<String>,
 }
 
 /// A Worker that is served.
@@ -59,6 +61,9 @@ impl Banner<'_> {
         }
         let shared = [("state", vec![self.state_line()]), ("instances", vec![self.instances_line()])];
         write_sections(&mut text, &shared, style);
+        if let Some(time) = &self.time {
+            write_sections(&mut text, &[("time", vec![time.clone()])], style);
+        }
         for worker in self.workers.iter().filter(|worker| !worker.project.unsupported.is_empty()) {
             let of = if self.workers.len() > 1 { format!(" of {}", worker.project.name) } else { String::new() };
             let names = worker.project.unsupported.join(", ");
@@ -161,10 +166,17 @@ fn shortened(text: &str) -> String {
 
 /// Returns `wait` with its two largest units, such as `in 3d 4h`.
 fn in_words(wait: Duration) -> String {
-    let seconds = wait.as_secs();
+    match wait.as_secs() {
+        0 => "now".to_owned(),
+        seconds => format!("in {}", units(seconds)),
+    }
+}
+
+/// Returns so many seconds in their two largest units, such as `3d 4h`.
+pub(crate) fn units(seconds: u64) -> String {
     let units = [("d", seconds / 86_400), ("h", seconds / 3_600 % 24), ("m", seconds / 60 % 60), ("s", seconds % 60)];
-    let Some(first) = units.iter().position(|(_, count)| *count > 0) else { return "now".to_owned() };
+    let Some(first) = units.iter().position(|(_, count)| *count > 0) else { return "0s".to_owned() };
     let shown = units[first..].iter().take(2).filter(|(_, count)| *count > 0);
     let shown: Vec<String> = shown.map(|(unit, count)| format!("{count}{unit}")).collect();
-    format!("in {}", shown.join(" "))
+    shown.join(" ")
 }

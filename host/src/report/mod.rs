@@ -10,13 +10,16 @@ mod style;
 mod banner;
 mod console;
 mod problems;
+mod time;
 
 pub mod terminal;
 
+pub(crate) use banner::units;
 pub use banner::{Banner, Served, StateKept};
 pub use console::{Console, Printer};
 pub use problems::problems;
 pub use style::Style;
+pub use time::time;
 
 #[cfg(test)]
 mod tests;

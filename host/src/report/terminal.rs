@@ -4,6 +4,12 @@
 
 use std::io::Write;
 
+/// Writes `text` to standard output: data that a command was asked for.
+pub fn stdout(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
 /// Writes `text` to standard error: everything that is not data.
 pub fn stderr(text: &str) {
     let mut stderr = std::io::stderr().lock();

@@ -273,7 +273,7 @@ async fn what_holds_the_clock_is_waited_for() {
 }
 
 /// Skips on a task of its own until the test ends.
-fn skip(session: &Session) -> tokio::task::JoinHandle<()> {
+fn skip(session: &Session) -> tokio::task::JoinHandle<std::convert::Infallible> {
     let mover = session.mover.clone();
     tokio::spawn(async move { mover.skip(|_| ()).await })
 }

@@ -18,4 +18,5 @@ mod rollback;
 mod scheduled;
 mod sessions;
 mod tidy;
+mod time;
 mod workflows;

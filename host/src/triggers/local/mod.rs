@@ -4,13 +4,15 @@
 //! page from elsewhere, or a name that points here, steers nothing. A Worker's own routes there are never reached. Never does: know HTTP
 //! versions, sockets or the Worker's code beyond calling it.
 
-use std::net::IpAddr;
-use std::sync::Arc;
+mod time;
 
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Full};
-use miniflow_runtime::{Clock, Timestamp};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Body as HttpBody;
+use http_body_util::{BodyExt as _, Full, Limited};
+use miniflow_runtime::mover::Mover;
+use miniflow_runtime::{Clock as _, Timestamp};
+use std::net::IpAddr;
 
 use super::http::Body;
 use crate::wasm::{ScheduledOutcome, Slot};
@@ -21,6 +23,12 @@ const PREFIX: &str = "/cdn-cgi/";
 /// Where a cron trigger is fired by hand; the later ones are names of earlier years.
 const SCHEDULED: [&str; 3] = ["/cdn-cgi/local/scheduled", "/cdn-cgi/handler/scheduled", "/cdn-cgi/mf/scheduled"];
 
+/// What the clock says, and moving it.
+const TIME: &str = "/cdn-cgi/local/miniflow/time";
+
+/// Bytes of the body of a command, at most: all of them are short.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
 /// The same with `--test-scheduled`, answered in another way.
 const TEST_SCHEDULED: &str = "/__scheduled";
 
@@ -28,19 +36,59 @@ const TEST_SCHEDULED: &str = "/__scheduled";
 #[derive(Clone)]
 pub struct Local {
     slot: Slot,
-    clock: Arc<dyn Clock>,
+    mover: Mover,
     test_scheduled: bool,
 }
 
 impl Local {
     /// For the Worker in `slot`. `test_scheduled`: `/__scheduled` is taken from it.
     #[must_use]
-    pub fn new(slot: Slot, clock: Arc<dyn Clock>, test_scheduled: bool) -> Self {
-        Self { slot, clock, test_scheduled }
+    pub fn new(slot: Slot, mover: Mover, test_scheduled: bool) -> Self {
+        Self { slot, mover, test_scheduled }
     }
 
-    /// The answer to a request that is not for the Worker; none for any other.
-    pub async fn answer<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
+    /// The answer to a request that is not for the Worker.
+    ///
+    /// # Errors
+    ///
+    /// The request, when it is for the Worker.
+    pub async fn answer<B>(&self, request: Request<B>) -> Result<Response<Body>, Request<B>>
+    where
+        B: HttpBody,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        if request.uri().path() == TIME && guard(request.headers()).is_ok() {
+            return Ok(self.time(request).await);
+        }
+        match self.answer_without_body(&request).await {
+            Some(answer) => Ok(answer),
+            None => Err(request),
+        }
+    }
+
+    async fn time<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: HttpBody,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (status, answer) = match *request.method() {
+            Method::GET => (StatusCode::OK, time::show(&self.mover).await),
+            Method::POST => match Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await {
+                Ok(body) => time::change(&self.mover, &body.to_bytes()).await,
+                Err(error) => {
+                    let error = format!("the body could not be read: {error}");
+                    (StatusCode::BAD_REQUEST, serde_json::json!({ "error": error }))
+                }
+            },
+            _ => {
+                let error = "ask with GET, or send a command with POST";
+                (StatusCode::METHOD_NOT_ALLOWED, serde_json::json!({ "error": error }))
+            }
+        };
+        with_type(status, answer.to_string(), "application/json")
+    }
+
+    async fn answer_without_body<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
         let path = request.uri().path();
         if self.test_scheduled && path == TEST_SCHEDULED {
             let answer = self.scheduled(request.uri().query()).await;
@@ -57,7 +105,7 @@ impl Local {
             return Some(text(StatusCode::FORBIDDEN, problem));
         }
         if !SCHEDULED.contains(&path) {
-            let known = "`/cdn-cgi/local/scheduled?cron=EXPRESSION` fires a cron trigger";
+            let known = "`/cdn-cgi/local/scheduled?cron=EXPRESSION` fires a cron trigger, `/cdn-cgi/local/miniflow/time` is the clock";
             return Some(text(
                 StatusCode::NOT_FOUND,
                 format!("404 Not Found\n\nPaths under {PREFIX} are not the Worker's. Here: {known}.\n"),
@@ -79,7 +127,7 @@ impl Local {
 
     /// Fires what the query asks for. The flag: the answer is to be JSON.
     async fn scheduled(&self, query: Option<&str>) -> Result<(ScheduledOutcome, bool), String> {
-        let (mut cron, mut time, mut as_json) = (String::new(), self.clock.now(), false);
+        let (mut cron, mut time, mut as_json) = (String::new(), self.mover.clock().now(), false);
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             match &*name {
                 "cron" => cron = value.into_owned(),
