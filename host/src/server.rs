@@ -15,7 +15,7 @@ use http::Request;
 use http::Response;
 use hyper::body::Incoming;
 use miniflow_runtime::clock::{Stopwatch, TimeMode, real};
-use miniflow_runtime::dispatcher::Recovered;
+use miniflow_runtime::dispatcher::{CronOptions, Recovered};
 use miniflow_runtime::engine::limits;
 use miniflow_runtime::mover::{self, Mover};
 use miniflow_runtime::storage::{Durability, SqliteStorage, StateDirectory, StorageError};
@@ -108,6 +108,7 @@ impl Server {
             clock: Arc::clone(&clock),
             runner: Arc::new(Runner::new(services.workers.clone(), tokio::runtime::Handle::current())),
             workflows: connected.definitions.clone(),
+            crons: CronOptions::default(),
         })
         .map_err(|error| storage_problem(&error))?;
         services.set_runtime(dispatcher.handle());
@@ -148,7 +149,7 @@ impl Server {
 
     /// What was found of earlier sessions.
     #[must_use]
-    pub fn recovered(&self) -> Recovered {
+    pub fn recovered(&self) -> &Recovered {
         self.dispatcher.recovered()
     }
 

@@ -19,6 +19,7 @@ impl<S: Storage> Core<S> {
         // First: an id that becomes free may be taken again in the same group.
         writes.extend(self.take_deletes());
         writes.append(&mut self.chunks);
+        writes.extend(self.crons.unwritten().iter().cloned().map(Write::Boundary));
         for key in &keys {
             let Some(resident) = self.residents.get_mut(key) else { continue };
             let present = (resident.instance.status(), resident.wake_at());
@@ -55,6 +56,7 @@ impl<S: Storage> Core<S> {
 
     fn committed(&mut self, keys: &[InstanceKey]) {
         self.deletes.clear();
+        self.crons.committed();
         for key in keys {
             let Some(resident) = self.residents.get_mut(key) else { continue };
             resident.is_new = false;
@@ -72,6 +74,7 @@ impl<S: Storage> Core<S> {
     fn failed(&mut self, keys: &[InstanceKey]) {
         let later = self.clock.now().plus_ms(RETRY_MS);
         // Not at once, though their time is over.
+        self.crons.failed(later);
         self.expiry_changed = false;
         self.next_expiry = self.next_expiry.map(|at| at.max(later));
         for key in std::mem::take(&mut self.deletes) {
@@ -100,6 +103,8 @@ impl<S: Storage> Core<S> {
                 After::Follow(reply, _) => fail(reply),
                 // Its run is stopped.
                 After::Stored(_) => {}
+                // It fires again.
+                After::Fire(_) => {}
             }
         }
     }

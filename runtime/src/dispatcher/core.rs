@@ -9,18 +9,21 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{mpsc, oneshot};
 
 use super::admission::Admission;
+use super::crons::Timetable;
 use super::message::{InstanceKey, Message, Reply, RunId};
 use super::resident::Resident;
 use super::still::{StillAsked, Wakes};
 use super::streams::Piece;
 use super::subscription::{Feed, Follower};
-use super::{BatchResult, DeleteResult, GuestRunner, Overview, StatusReport, WorkflowDefinition};
+use super::{
+    BatchResult, CronRunner, CronTrigger, DeleteResult, Firing, GuestRunner, Overview, StatusReport, WorkflowDefinition,
+};
 use crate::clock::{Clock, Stopwatch, Timestamp, real};
 use crate::engine::{Answer, Command, Context, Entry, ErrorInfo, Refusal, Stamped, StepNo};
 use crate::storage::{Storage, Write};
 
 /// Messages of one group at most: bounds how long the first of them waits for its commit.
-const GROUP_MAX: usize = 512;
+pub(super) const GROUP_MAX: usize = 512;
 
 /// How long facts whose loss only repeats work may wait for a commit to ride with, real time.
 const DEFER_MAX: Duration = Duration::from_millis(1);
@@ -76,6 +79,12 @@ pub(super) struct Core<S> {
     pub(super) wakes: Wakes,
     /// To be looked at after the commit: may they leave memory?
     pub(super) leaving: Vec<InstanceKey>,
+    /// What fires when.
+    pub(super) crons: Timetable,
+    /// Triggers of Workers, which are in `crons` as well.
+    pub(super) triggers: Vec<CronTrigger>,
+    /// The handlers of Workers.
+    pub(super) cron_runner: Option<Arc<dyn CronRunner>>,
     pub(super) busy: usize,
     pub(super) parked: usize,
     pub(super) next_key: InstanceKey,
@@ -109,6 +118,7 @@ pub(super) enum After {
     Deleted(Reply<DeleteResult>, DeleteResult),
     Status(Reply<Option<StatusReport>>, StatusReport),
     Follow(Reply<Feed>, InstanceKey),
+    Fire(Firing),
     Stored(oneshot::Sender<Result<(), ErrorInfo>>),
 }
 
@@ -124,6 +134,7 @@ impl<S: Storage> Core<S> {
                 taken += 1;
             }
             self.fire_timers();
+            self.fire_crons();
             self.expire();
             self.settle_group(&mut deferred);
             if self.stopped() {
@@ -181,16 +192,16 @@ impl<S: Storage> Core<S> {
     }
 
     pub(super) fn has_writes(&self) -> bool {
-        !self.dirty.is_empty() || !self.deletes.is_empty() || !self.chunks.is_empty()
+        !self.dirty.is_empty()
+            || !self.deletes.is_empty()
+            || !self.chunks.is_empty()
+            || !self.crons.unwritten().is_empty()
     }
 
     /// When something is to be done by itself.
     pub(super) fn next_moment(&self) -> Option<Timestamp> {
         let timer = self.timers.first().map(|(at, ..)| *at);
-        match (timer, self.next_expiry) {
-            (Some(timer), Some(expiry)) => Some(timer.min(expiry)),
-            (timer, expiry) => timer.or(expiry),
-        }
+        [timer, self.next_expiry, self.crons.next_moment()].into_iter().flatten().min()
     }
 
     fn look_for_expiry(&mut self) {
@@ -230,6 +241,11 @@ impl<S: Storage> Core<S> {
                 After::Deleted(reply, result) => drop(reply.send(Ok(result))),
                 After::Status(reply, status) => drop(reply.send(Ok(Some(status)))),
                 After::Follow(reply, key) => follows.push((key, reply)),
+                After::Fire(firing) => {
+                    if let Some(runner) = &self.cron_runner {
+                        runner.fire(firing);
+                    }
+                }
                 After::Stored(reply) => drop(reply.send(Ok(()))),
             }
         }
@@ -272,6 +288,15 @@ impl<S: Storage> Core<S> {
                 self.trapped(key, run, Command::Trap { error, culprit, replaying });
             }
             Message::Create { workflow, options, reply } => self.create(&workflow, options, reply),
+            Message::CreateScheduled { workflow, schedule, reply } => {
+                self.create_scheduled(&workflow, &schedule, reply);
+            }
+            Message::SetTriggers { triggers } => {
+                self.triggers = triggers;
+                // Nothing of it is missed: what is new is counted from now on.
+                let _ = self.set_timetable(&[]);
+            }
+            Message::Crons { reply } => drop(reply.send(self.crons.states())),
             Message::CreateBatch { workflow, options, reply } => self.create_batch(&workflow, options, reply),
             Message::Get { workflow, id, reply } => self.get(&workflow, &id, reply),
             Message::Status { workflow, id, reply } => self.status(&workflow, &id, reply),
@@ -303,6 +328,7 @@ impl<S: Storage> Core<S> {
                     resident: self.residents.len(),
                     timers: self.timers.len(),
                     next_timer: self.timers.first().map(|(at, ..)| *at),
+                    next_cron: self.crons.next_moment(),
                 };
                 let _ = reply.send(overview);
             }

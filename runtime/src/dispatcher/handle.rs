@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::message::{Message, Operation, Reply};
 use super::still::Stillness;
 use super::subscription::{SubscribeOptions, Subscription};
-use super::{Reloaded, WorkflowDefinition};
+use super::{CronState, CronTrigger, Reloaded, WorkflowDefinition};
 use crate::clock::Timestamp;
 use crate::engine::events::EventKind;
 use crate::engine::{Bytes, ErrorInfo, InstanceStatus, RollbackOutcome, StepKey, StepKind, limits, text, validate};
@@ -155,6 +155,8 @@ pub struct Overview {
     pub timers: usize,
     /// When the next fires.
     pub next_timer: Option<Timestamp>,
+    /// When the next cron expression fires.
+    pub next_cron: Option<Timestamp>,
 }
 
 /// Asks the dispatcher. Cheap to clone. Every answer is about what is committed.
@@ -183,6 +185,28 @@ impl Handle {
         let workflow = self.workflow(workflow)?;
         options.check()?;
         self.ask(|reply| Message::Create { workflow, options, reply }).await
+    }
+
+    /// Makes the instance that a schedule makes at its time, and returns its id.
+    ///
+    /// # Errors
+    /// `instance.already_exists`, `workflow.not_found`.
+    pub async fn create_scheduled(&self, workflow: &str, schedule: Schedule) -> Result<String, ApiError> {
+        let workflow = self.workflow(workflow)?;
+        self.ask(|reply| Message::CreateScheduled { workflow, schedule, reply }).await
+    }
+
+    /// Exchanges the triggers of Workers. One that stays is not interrupted; a new one fires from its next boundary on.
+    pub fn set_triggers(&self, triggers: Vec<CronTrigger>) {
+        // An error means that it has stopped.
+        let _ = self.sender.send(Message::SetTriggers { triggers });
+    }
+
+    /// The cron expressions of the session; none when the dispatcher has stopped.
+    pub async fn crons(&self) -> Option<Vec<CronState>> {
+        let (reply, answer) = oneshot::channel();
+        self.sender.send(Message::Crons { reply }).ok()?;
+        answer.await.ok()
     }
 
     /// Creates up to 100 instances; ids that exist or repeat are left out. Nothing is created when an entry is invalid.

@@ -5,8 +5,12 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::subscription::Feed;
-use super::{ApiError, BatchResult, CreateOptions, DeleteResult, Reloaded, StatusReport, WorkflowDefinition};
+use super::{
+    ApiError, BatchResult, CreateOptions, CronState, CronTrigger, DeleteResult, Reloaded, StatusReport,
+    WorkflowDefinition,
+};
 use crate::engine::{Answer, Bytes, Command, ErrorInfo, StepKey};
+use crate::run::Schedule;
 use crate::storage::AttemptKey;
 
 /// An instance in this storage.
@@ -64,6 +68,19 @@ pub(crate) enum Message {
         workflow: Arc<str>,
         options: CreateOptions,
         reply: Reply<String>,
+    },
+    /// What a schedule does, by hand.
+    CreateScheduled {
+        workflow: Arc<str>,
+        schedule: Schedule,
+        reply: Reply<String>,
+    },
+    /// The configuration has changed.
+    SetTriggers {
+        triggers: Vec<CronTrigger>,
+    },
+    Crons {
+        reply: oneshot::Sender<Vec<CronState>>,
     },
     CreateBatch {
         workflow: Arc<str>,

@@ -14,6 +14,7 @@
 mod admission;
 mod commit;
 mod core;
+mod crons;
 mod handle;
 pub(crate) mod message;
 mod operations;
@@ -31,6 +32,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+pub use crons::{CatchUp, CronOptions, CronRunner, CronState, CronTrigger, Firing, Missed};
 pub use handle::{
     ApiError, BatchError, BatchResult, CreateOptions, DeleteResult, Handle, Overview, RestartFrom, StatusReport,
 };
@@ -39,6 +41,7 @@ pub use still::Stillness;
 pub use subscription::{SubscribeOptions, Subscription};
 
 use crate::clock::{Clock, Timestamp};
+use crate::cron::Cron;
 use crate::engine::limits;
 use crate::run::Run;
 use crate::storage::{Reader, Retention, Storage, StorageError};
@@ -58,6 +61,8 @@ pub struct WorkflowDefinition {
     pub concurrency: Option<usize>,
     /// How long its instances are kept, where their creation does not say it.
     pub retention: Retention,
+    /// When instances of it are made by themselves.
+    pub schedules: Vec<Cron>,
 }
 
 impl WorkflowDefinition {
@@ -70,6 +75,7 @@ impl WorkflowDefinition {
             step_limit: limits::STEPS_DEFAULT,
             concurrency: None,
             retention: Retention::default(),
+            schedules: Vec::new(),
         }
     }
 
@@ -114,10 +120,12 @@ pub struct Options<S> {
     pub workflows: Vec<WorkflowDefinition>,
     /// Instances of all workflows together that may run at the same time: [`limits::CONCURRENCY_ACCOUNT_MAX`].
     pub account_concurrency: usize,
+    /// What fires by itself.
+    pub crons: CronOptions,
 }
 
 /// What a start found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
     /// Instances that go on.
     pub unfinished: usize,
@@ -125,6 +133,8 @@ pub struct Recovered {
     pub orphaned: usize,
     /// When the next of them wakes by itself.
     pub next_wake: Option<Timestamp>,
+    /// What should have fired while no process was there.
+    pub missed: Vec<Missed>,
 }
 
 /// The thread.
@@ -149,7 +159,7 @@ impl Dispatcher {
             options.storage,
             options.clock,
             options.runner,
-            (options.workflows, options.account_concurrency),
+            (options.workflows, options.account_concurrency, options.crons),
             (sender, has_reader),
         )?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -171,8 +181,8 @@ impl Dispatcher {
 
     /// What the start found.
     #[must_use]
-    pub fn recovered(&self) -> Recovered {
-        self.recovered
+    pub fn recovered(&self) -> &Recovered {
+        &self.recovered
     }
 
     /// Stops: bodies that run may finish for at most `grace`, everything is committed, guests are dropped.

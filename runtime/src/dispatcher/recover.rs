@@ -7,8 +7,9 @@ use tokio::sync::mpsc;
 
 use super::admission::Admission;
 use super::core::{Core, WHOLE_INSTANCE};
+use super::crons::Timetable;
 use super::message::Message;
-use super::{GuestRunner, Recovered, WorkflowDefinition};
+use super::{CronOptions, GuestRunner, Recovered, WorkflowDefinition};
 use crate::clock::Clock;
 use crate::engine::{Entry, InstanceStatus};
 use crate::storage::{Storage, StorageError, Unfinished};
@@ -19,12 +20,13 @@ impl<S: Storage> Core<S> {
         mut storage: S,
         clock: Arc<dyn Clock>,
         runner: Arc<dyn GuestRunner>,
-        (workflows, account_limit): (Vec<WorkflowDefinition>, usize),
+        (workflows, account_limit, crons): (Vec<WorkflowDefinition>, usize, CronOptions),
         (sender, has_reader): (mpsc::UnboundedSender<Message>, bool),
     ) -> Result<(Self, Recovered), StorageError> {
         let next_key = storage.last_key()? + 1;
         let unfinished = storage.unfinished()?;
         let next_expiry = storage.next_expiry()?;
+        let boundaries = storage.boundaries()?;
         let mut core = Self {
             storage,
             clock,
@@ -50,6 +52,9 @@ impl<S: Storage> Core<S> {
             still_asked: Vec::new(),
             wakes: super::still::Wakes::new(),
             leaving: Vec::new(),
+            crons: Timetable::new(crons.catch_up, crons.fires),
+            triggers: crons.triggers,
+            cron_runner: crons.runner,
             busy: 0,
             parked: 0,
             next_key,
@@ -59,7 +64,7 @@ impl<S: Storage> Core<S> {
         for workflow in workflows {
             core.define(workflow);
         }
-        let mut recovered = Recovered::default();
+        let mut recovered = Recovered { missed: core.set_timetable(&boundaries), ..Recovered::default() };
         // Those that were running before those that had not begun: woken instances go before new ones.
         let (queued, begun): (Vec<_>, Vec<_>) =
             unfinished.into_iter().partition(|row| row.status == InstanceStatus::Queued);

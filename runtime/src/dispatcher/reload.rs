@@ -23,6 +23,8 @@ impl<S: Storage> Core<S> {
         for resident in self.residents.values_mut() {
             resident.definition = self.definitions.get(resident.fixed.workflow.as_str()).cloned();
         }
+        // Nothing of what is new is missed: it is counted from now on.
+        let _ = self.set_timetable(&[]);
         let mut reloaded = Reloaded::default();
         let gone = before.iter().any(|name| !self.definitions.contains_key(name));
         if gone || self.definitions.keys().any(|name| !before.contains(name)) {

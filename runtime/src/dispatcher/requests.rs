@@ -62,7 +62,7 @@ impl<S: Storage> Core<S> {
         unknown_workflow(workflow, known.into_iter())
     }
 
-    fn add(&mut self, workflow: &Arc<str>, id: String, options: CreateOptions) {
+    pub(super) fn add(&mut self, workflow: &Arc<str>, id: String, options: CreateOptions) {
         let key = self.next_key;
         self.next_key += 1;
         let now = self.clock.now();

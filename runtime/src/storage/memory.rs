@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::archive::STREAM_HEAD_BYTES;
 use super::{
-    Archive, AttemptKey, Count, Expired, Filter, InFlight, Listed, NewInstance, Order, Place, Record, Storage,
-    StorageError, Summary, Unfinished, Write,
+    Archive, AttemptKey, Boundary, Count, CronTarget, Expired, Filter, InFlight, Listed, NewInstance, Order, Place,
+    Record, Storage, StorageError, Summary, Unfinished, Write,
 };
 use crate::clock::Timestamp;
 use crate::dispatcher::message::InstanceKey;
@@ -23,6 +23,7 @@ struct Kept {
     keys: HashMap<(String, String), InstanceKey>,
     journals: HashMap<InstanceKey, Vec<Stamped>>,
     chunks: BTreeMap<(InstanceKey, AttemptKey, u32), Bytes>,
+    boundaries: BTreeMap<(CronTarget, String), Timestamp>,
     commits: u64,
     dead_after: Option<u64>,
     refused: u64,
@@ -159,6 +160,13 @@ impl Kept {
             }
             Write::DropChunks(key, attempt) => self.chunks.retain(|(k, a, _), _| (k, a) != (key, attempt)),
             Write::DropChunksFrom(key, step) => self.chunks.retain(|(k, a, _), _| k != key || a.step < *step),
+            Write::Boundary(Boundary { target, cron, at }) => {
+                let expression = (target.clone(), cron.clone());
+                match at {
+                    Some(at) => drop(self.boundaries.insert(expression, *at)),
+                    None => drop(self.boundaries.remove(&expression)),
+                }
+            }
         }
     }
 
@@ -336,5 +344,14 @@ impl Storage for MemoryStorage {
 
     fn next_expiry(&mut self) -> Result<Option<Timestamp>, StorageError> {
         Ok(self.with(|kept| kept.instances.values().filter_map(|(_, summary)| summary.expires).min()))
+    }
+
+    fn boundaries(&mut self) -> Result<Vec<Boundary>, StorageError> {
+        let boundary = |((target, cron), at): (&(CronTarget, String), &Timestamp)| Boundary {
+            target: target.clone(),
+            cron: cron.clone(),
+            at: Some(*at),
+        };
+        Ok(self.with(|kept| kept.boundaries.iter().map(boundary).collect()))
     }
 }

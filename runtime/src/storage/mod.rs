@@ -106,6 +106,26 @@ pub struct Summary {
     pub expires: Option<Timestamp>,
 }
 
+/// Whose a cron expression is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CronTarget {
+    /// A schedule of the workflow of this name.
+    Workflow(String),
+    /// A trigger of the Worker of this name.
+    Worker(String),
+}
+
+/// How far a cron expression has come. Kept apart from the instances, which may be gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Boundary {
+    /// Whose expression it is.
+    pub target: CronTarget,
+    /// As it was written.
+    pub cron: String,
+    /// Everything it matches up to here was fired or skipped. None: the expression is gone.
+    pub at: Option<Timestamp>,
+}
+
 /// One change of a group. They are applied in their order.
 #[derive(Debug)]
 pub enum Write {
@@ -134,6 +154,8 @@ pub enum Write {
     DropChunks(InstanceKey, AttemptKey),
     /// The chunks of this step and of all after it go: the instance is started again from there.
     DropChunksFrom(InstanceKey, StepNo),
+    /// A cron expression fired, was skipped, or is gone.
+    Boundary(Boundary),
 }
 
 /// An attempt of a step of an instance.
@@ -224,6 +246,12 @@ pub trait Storage: Archive + Send + 'static {
     /// # Errors
     /// When the medium cannot be read.
     fn next_expiry(&mut self) -> Result<Option<Timestamp>, StorageError>;
+
+    /// How far each cron expression has come.
+    ///
+    /// # Errors
+    /// When the medium cannot be read.
+    fn boundaries(&mut self) -> Result<Vec<Boundary>, StorageError>;
 }
 
 /// Storage that cannot do what it is asked.

@@ -6,6 +6,7 @@ mod archive;
 mod batches;
 mod concurrency;
 mod crash;
+mod crons;
 mod grid;
 mod guest;
 mod hibernation;

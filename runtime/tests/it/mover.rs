@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::future::join;
 use miniflow_runtime::clock::{Due, MovableClock, TimeMode};
+use miniflow_runtime::dispatcher::CronOptions;
 use miniflow_runtime::engine::limits;
 use miniflow_runtime::mover::{self, MoveError, Mover};
 use miniflow_runtime::storage::{Durability, SqliteStorage};
@@ -54,6 +55,7 @@ where
         runner: Arc::new(runner),
         workflows: vec![WorkflowDefinition::new("w", "W", "worker")],
         account_concurrency: limits::CONCURRENCY_ACCOUNT_MAX,
+        crons: CronOptions::default(),
     })
     .unwrap();
     let (handle, start) = (dispatcher.handle(), clock.now());
@@ -332,6 +334,7 @@ async fn the_next_process_goes_on_where_the_clock_was() {
         runner: Arc::new(ScriptedRunner::new().class("W", |run, _| days_of_sleep(run, Said::default()))),
         workflows: vec![WorkflowDefinition::new("w", "W", "worker")],
         account_concurrency: limits::CONCURRENCY_ACCOUNT_MAX,
+        crons: CronOptions::default(),
     })
     .unwrap();
     let handle = dispatcher.handle();

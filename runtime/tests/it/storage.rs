@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use miniflow_runtime::engine::{Entry, RollbackOutcome, Stamped};
 use miniflow_runtime::storage::{
-    Archive, AttemptKey, Durability, Expired, NewInstance, Retention, SqliteStorage, Storage, StorageError, Summary,
-    Trigger, Unfinished, Write,
+    Archive, AttemptKey, Boundary, CronTarget, Durability, Expired, NewInstance, Retention, SqliteStorage, Storage,
+    StorageError, Summary, Trigger, Unfinished, Write,
 };
 use miniflow_runtime::testing::MemoryStorage;
 use miniflow_runtime::{Bytes, ErrorInfo, InstanceStatus, Schedule, StepConfig, StepKey, StepKind, Timestamp};
@@ -336,6 +336,36 @@ fn the_chunks_from_a_step_on_are_dropped_and_no_others() {
 }
 
 #[test]
+fn how_far_a_cron_expression_has_come_is_kept_until_it_is_gone() {
+    fn check(storage: &mut dyn Storage) {
+        let boundary = |target: CronTarget, cron: &str, at: Option<u64>| Boundary {
+            target,
+            cron: cron.to_owned(),
+            at: at.map(Timestamp),
+        };
+        let (workflow, worker) = (CronTarget::Workflow("w".to_owned()), CronTarget::Worker("w".to_owned()));
+        let keep = |writes: &[Boundary]| writes.iter().cloned().map(Write::Boundary).collect::<Vec<_>>();
+        assert_eq!(storage.boundaries().unwrap(), []);
+        let first = [
+            boundary(workflow.clone(), "* * * * *", Some(1)),
+            boundary(worker.clone(), "* * * * *", Some(2)),
+            boundary(workflow.clone(), "0 * * * *", Some(3)),
+        ];
+        storage.commit(&keep(&first)).unwrap();
+        let then = [
+            boundary(workflow.clone(), "* * * * *", Some(4)),
+            boundary(workflow.clone(), "0 * * * *", None),
+            boundary(workflow.clone(), "never there", None),
+        ];
+        storage.commit(&keep(&then)).unwrap();
+        let mut kept = storage.boundaries().unwrap();
+        kept.sort_by_key(|boundary| boundary.at);
+        assert_eq!(kept, [first[1].clone(), then[0].clone()]);
+    }
+    every_storage(check);
+}
+
+#[test]
 fn what_is_due_longest_expires_first() {
     every_storage(|storage| {
         let ends = [(1, Some(30)), (2, Some(10)), (3, None), (4, Some(20)), (5, Some(10)), (6, Some(31))];
@@ -417,6 +447,12 @@ fn a_deleted_instance_leaves_no_row_in_any_table() {
         storage.commit(&group).unwrap();
     };
     fill(&mut storage, 1);
+    let rows = |directory: &Path| {
+        let mut rows = rows(directory);
+        // The only one that is not about instances.
+        assert_eq!(rows.remove("cron"), Some(0));
+        rows
+    };
     let one = rows(directory.path());
     assert!(one.values().all(|count| *count == 1), "every table has a part in this: {one:?}");
     fill(&mut storage, 2);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use miniflow_runtime::dispatcher::{Overview, Reloaded};
+use miniflow_runtime::dispatcher::{CronOptions, Overview, Recovered, Reloaded};
 use miniflow_runtime::engine::{Entry, limits};
 use miniflow_runtime::storage::Retention;
 use miniflow_runtime::testing::{Handlers, MemoryStorage, ScriptedRunner, SimClock};
@@ -91,6 +91,7 @@ pub(crate) struct World {
     runner: ScriptedRunner,
     workflows: Vec<WorkflowDefinition>,
     account: usize,
+    pub(crate) crons: CronOptions,
     dispatcher: Option<Dispatcher>,
 }
 
@@ -120,6 +121,7 @@ impl World {
             runner,
             workflows: vec![WorkflowDefinition::new("w", "W", "worker")],
             account: limits::CONCURRENCY_ACCOUNT_MAX,
+            crons: CronOptions::default(),
             dispatcher: None,
         }
     }
@@ -142,6 +144,17 @@ impl World {
         self
     }
 
+    /// When instances are made by themselves.
+    pub(crate) fn schedules(mut self, schedules: &[&str]) -> Self {
+        self.set_schedules(schedules);
+        self
+    }
+
+    /// The same, for the next process.
+    pub(crate) fn set_schedules(&mut self, schedules: &[&str]) {
+        self.workflows[0].schedules = schedules.iter().map(|text| text.parse().unwrap()).collect();
+    }
+
     pub(crate) fn limit(mut self, concurrency: usize) -> Self {
         self.workflows[0].concurrency = Some(concurrency);
         self
@@ -160,6 +173,7 @@ impl World {
             runner: Arc::new(self.runner.clone()),
             workflows: self.workflows.clone(),
             account_concurrency: self.account,
+            crons: self.crons.clone(),
         })
         .unwrap();
         let handle = dispatcher.handle();
@@ -192,8 +206,8 @@ impl World {
         fits
     }
 
-    pub(crate) fn recovered(&self) -> miniflow_runtime::dispatcher::Recovered {
-        self.dispatcher.as_ref().unwrap().recovered()
+    pub(crate) fn recovered(&self) -> Recovered {
+        self.dispatcher.as_ref().unwrap().recovered().clone()
     }
 
     /// Ends the process: nothing more is committed.

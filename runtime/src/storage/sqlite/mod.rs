@@ -2,6 +2,7 @@
 
 mod archive;
 mod chunks;
+mod crons;
 mod reader;
 mod rows;
 mod schema;
@@ -13,7 +14,9 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, named_params};
 pub use reader::Reader;
 pub use schema::SCHEMA_VERSION;
 
-use super::{AttemptKey, Durability, Expired, NewInstance, Storage, StorageError, Summary, Unfinished, Write};
+use super::{
+    AttemptKey, Boundary, Durability, Expired, NewInstance, Storage, StorageError, Summary, Unfinished, Write,
+};
 use crate::clock::Timestamp;
 use crate::dispatcher::message::InstanceKey;
 use crate::engine::{Bytes, InstanceStatus, Stamped};
@@ -138,6 +141,10 @@ impl Storage for SqliteStorage {
         let next: Option<rows::Ms> = statement.query_row([], |row| row.get(0))?;
         Ok(next.map(|ms| ms.0))
     }
+
+    fn boundaries(&mut self) -> Result<Vec<Boundary>, StorageError> {
+        crons::all(&self.connection).map_err(|error| self.damage(error))
+    }
 }
 
 fn apply(connection: &Connection, writes: &[Write]) -> Result<(), StorageError> {
@@ -160,6 +167,7 @@ fn apply(connection: &Connection, writes: &[Write]) -> Result<(), StorageError> 
             Write::Chunk { key, attempt, index, bytes } => chunks::put(connection, *key, *attempt, *index, bytes)?,
             Write::DropChunks(key, attempt) => chunks::drop_attempt(connection, *key, *attempt)?,
             Write::DropChunksFrom(key, step) => chunks::drop_from(connection, *key, *step)?,
+            Write::Boundary(boundary) => crons::put(connection, boundary)?,
         }
     }
     Ok(())

@@ -11,6 +11,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_journal.sql"),
     include_str!("migrations/0002_expiry_and_chunks.sql"),
     include_str!("migrations/0003_lists.sql"),
+    include_str!("migrations/0004_crons.sql"),
 ];
 
 /// The schema this version writes.

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use miniflow_runtime::dispatcher::RestartFrom;
+use miniflow_runtime::dispatcher::{CronOptions, RestartFrom};
 use miniflow_runtime::engine::limits;
 use miniflow_runtime::testing::{MemoryStorage, SimClock};
 use miniflow_runtime::{
@@ -275,6 +275,7 @@ impl Trial {
             runner: Arc::new(runner),
             workflows: vec![WorkflowDefinition::new(WORKFLOW, "W", "worker")],
             account_concurrency: limits::CONCURRENCY_ACCOUNT_MAX,
+            crons: CronOptions::default(),
         });
         self.dispatcher = Some(dispatcher.unwrap());
     }
