@@ -20,6 +20,9 @@ pub mod workflows_world {
             "miniflow:worker/logging@0.1.0": crate::bindings::miniflow::worker::logging,
             "miniflow:worker/workflow@0.1.0": crate::bindings::miniflow::worker::workflow,
             "miniflow:worker/steps@0.1.0": crate::bindings::miniflow::worker::steps,
+            "miniflow:worker/durable-object@0.1.0": crate::bindings::miniflow::worker::durable_object,
+            "miniflow:worker/object-storage@0.1.0": crate::bindings::miniflow::worker::object_storage,
+            "miniflow:worker/object-sql@0.1.0": crate::bindings::miniflow::worker::object_sql,
             "miniflow:worker/workflows@0.1.0": generate,
         },
         pub_export_macro: true,
@@ -41,11 +44,40 @@ pub mod scheduled_world {
             "miniflow:worker/logging@0.1.0": crate::bindings::miniflow::worker::logging,
             "miniflow:worker/workflow@0.1.0": crate::bindings::miniflow::worker::workflow,
             "miniflow:worker/steps@0.1.0": crate::bindings::miniflow::worker::steps,
+            "miniflow:worker/durable-object@0.1.0": crate::bindings::miniflow::worker::durable_object,
+            "miniflow:worker/object-storage@0.1.0": crate::bindings::miniflow::worker::object_storage,
+            "miniflow:worker/object-sql@0.1.0": crate::bindings::miniflow::worker::object_sql,
             "miniflow:worker/scheduled@0.1.0": generate,
         },
         pub_export_macro: true,
         export_macro_name: "export_scheduled",
         default_bindings_module: "$crate::bindings::scheduled_world",
         type_section_suffix: "miniflow-scheduled",
+    });
+}
+
+pub mod durable_objects_world {
+    //! The export of a Worker that defines Durable Object classes.
+
+    wit_bindgen::generate!({
+        path: "wit",
+        world: "durable-objects-world",
+        with: {
+            "wasi:clocks/types@0.3.2": wasip3::clocks::types,
+            "wasi:http/types@0.3.2": wasip3::http::types,
+            "miniflow:worker/types@0.1.0": crate::bindings::miniflow::worker::types,
+            "miniflow:worker/environment@0.1.0": crate::bindings::miniflow::worker::environment,
+            "miniflow:worker/logging@0.1.0": crate::bindings::miniflow::worker::logging,
+            "miniflow:worker/workflow@0.1.0": crate::bindings::miniflow::worker::workflow,
+            "miniflow:worker/steps@0.1.0": crate::bindings::miniflow::worker::steps,
+            "miniflow:worker/durable-object@0.1.0": crate::bindings::miniflow::worker::durable_object,
+            "miniflow:worker/object-storage@0.1.0": crate::bindings::miniflow::worker::object_storage,
+            "miniflow:worker/object-sql@0.1.0": crate::bindings::miniflow::worker::object_sql,
+            "miniflow:worker/durable-objects@0.1.0": generate,
+        },
+        pub_export_macro: true,
+        export_macro_name: "export_durable_objects",
+        default_bindings_module: "$crate::bindings::durable_objects_world",
+        type_section_suffix: "miniflow-durable-objects",
     });
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 
 use crate::bindings::miniflow::worker::environment::{self, Binding, Variable};
-use crate::{Error, Result, Workflow, host};
+use crate::{Error, Fetcher, ObjectNamespace, Result, Workflow, host};
 
 /// The bindings of the Worker. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -58,12 +58,30 @@ impl Env {
     /// [`Error::BindingError`] when no workflow of that name is bound.
     pub fn workflow(&self, name: &str) -> Result<Workflow> {
         host::required("`Env::workflow`");
-        let bound = environment::bindings();
-        if bound.iter().any(|binding| binding.name == name && binding.kind == "workflow") {
-            Ok(Workflow::bound_as(name))
-        } else {
-            Err(not_bound(name, "workflow", &bound))
-        }
+        bound(name, "workflow")?;
+        Ok(Workflow::bound_as(name))
+    }
+
+    /// Returns the Durable Objects of the class bound as `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BindingError`] when no Durable Object of that name is bound.
+    pub fn durable_object(&self, name: &str) -> Result<ObjectNamespace> {
+        host::required("`Env::durable_object`");
+        bound(name, "durable object")?;
+        Ok(ObjectNamespace::bound_as(name))
+    }
+
+    /// Returns the Worker bound as `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BindingError`] when no service of that name is bound.
+    pub fn service(&self, name: &str) -> Result<Fetcher> {
+        host::required("`Env::service`");
+        bound(name, "service")?;
+        Ok(Fetcher::bound_as(name))
     }
 
     fn variable(&self, name: &str) -> Result<Variable> {
@@ -107,6 +125,16 @@ fn decode_variable<T: DeserializeOwned>(variable: Variable) -> Result<T> {
                 Err(_) => Err(error.into()),
             })
         }
+    }
+}
+
+/// Checks that `name` is bound, and as a `kind`.
+fn bound(name: &str, kind: &str) -> Result<()> {
+    let bound = environment::bindings();
+    if bound.iter().any(|binding| binding.name == name && binding.kind == kind) {
+        Ok(())
+    } else {
+        Err(not_bound(name, kind, &bound))
     }
 }
 

@@ -65,26 +65,33 @@ pub mod console;
 mod context;
 mod date;
 mod delay;
+mod durable_object;
 mod env;
 mod error;
 mod host;
 mod http_api;
 pub mod prelude;
 mod scheduled;
+mod service;
 mod start;
 mod workflow;
 
 pub use context::Context;
 pub use date::{Date, DateInit};
 pub use delay::Delay;
+pub use durable_object::{
+    DurableObject, Entries, ListOptions, ObjectId, ObjectNamespace, ScheduledTime, SqlCursor, SqlCursorIterator,
+    SqlCursorRawIterator, SqlStorage, SqlStorageValue, State, Storage, Stub, Transaction,
+};
 pub use env::{Env, Secret, Var};
 pub use error::{Error, Result};
 pub use http_api::{
     Body, ByteStream, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Response, RouteContext,
     RouteParams, Router,
 };
-pub use miniflow_sdk_macros::{event, workflow};
+pub use miniflow_sdk_macros::{durable_object, event, workflow};
 pub use scheduled::{ScheduleContext, ScheduledEvent};
+pub use service::Fetcher;
 pub use workflow::{
     Backoff, BatchError, BatchOptions, BatchResult, CreateOptions, DelayContext, DelayFn, DeleteError, DeleteResult,
     InstanceError, InstanceStatus, InstanceStatusKind, NonRetryableError, ResolvedRetryConfig, ResolvedStepConfig,
@@ -105,11 +112,13 @@ pub use url::{self, Url};
 /// What the macros expand to. No part of it is stable.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::bindings::durable_objects_world::export_durable_objects;
     pub use crate::bindings::scheduled_world::export_scheduled;
     pub use crate::bindings::scheduled_world::exports::miniflow::worker::scheduled::{
         Guest as ScheduledGuest, Outcome as ScheduledResult,
     };
     pub use crate::bindings::workflows_world::export_workflows;
+    pub use crate::durable_object::{ObjectClass, ObjectsExport};
     pub use crate::http_api::serve;
     pub use crate::scheduled::run_scheduled;
     pub use crate::start::StartHook;

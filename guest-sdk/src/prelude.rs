@@ -3,11 +3,13 @@
 
 pub use crate::{
     Backoff, BatchOptions, BatchResult, Body, ByteStream, Context, CreateOptions, Date, DateInit, Delay, DelayContext,
-    DeleteResult, Env, Error, Fetch, Headers, InstanceStatus, InstanceStatusKind, Method, NonRetryableError, Request,
-    RequestInit, Response, RestartFrom, RestartOptions, Result, RetentionOptions, RetryConfig, RetryDelay, Rollback,
-    RollbackConfig, RouteContext, Router, ScheduleContext, ScheduledEvent, StepConfig, StepError, StepSensitivity,
-    StepType, SubscribeOptions, TerminateOptions, Url, WaitForEventOptions, Workflow, WorkflowDuration,
-    WorkflowEntrypoint, WorkflowEvent, WorkflowInstance, WorkflowInstanceEvent, WorkflowInstanceEventKind,
-    WorkflowInstanceSubscription, WorkflowRollbackContext, WorkflowSleepDuration, WorkflowStep, WorkflowStepContext,
-    WorkflowStepEvent, console_debug, console_error, console_info, console_log, console_warn, event, workflow,
+    DeleteResult, DurableObject, Entries, Env, Error, Fetch, Fetcher, Headers, InstanceStatus, InstanceStatusKind,
+    ListOptions, Method, NonRetryableError, ObjectId, ObjectNamespace, Request, RequestInit, Response, RestartFrom,
+    RestartOptions, Result, RetentionOptions, RetryConfig, RetryDelay, Rollback, RollbackConfig, RouteContext, Router,
+    ScheduleContext, ScheduledEvent, ScheduledTime, SqlStorage, SqlStorageValue, State, StepConfig, StepError,
+    StepSensitivity, StepType, Storage, Stub, SubscribeOptions, TerminateOptions, Transaction, Url,
+    WaitForEventOptions, Workflow, WorkflowDuration, WorkflowEntrypoint, WorkflowEvent, WorkflowInstance,
+    WorkflowInstanceEvent, WorkflowInstanceEventKind, WorkflowInstanceSubscription, WorkflowRollbackContext,
+    WorkflowSleepDuration, WorkflowStep, WorkflowStepContext, WorkflowStepEvent, console_debug, console_error,
+    console_info, console_log, console_warn, durable_object, event, workflow,
 };

@@ -27,7 +27,9 @@ use crate::bindings::logging::LogSink;
 use crate::config::{Problem, Problems, Project};
 use crate::report;
 use crate::session::{Member, Session};
+use crate::triggers::durable_object::Objects;
 use crate::triggers::http::{Body, Fetch, GRACE, Peer, Service, serve};
+use crate::triggers::inward::Passing;
 use crate::triggers::local::Local;
 use crate::wasm::{EngineOptions, Loader, Runner, Services};
 
@@ -65,6 +67,7 @@ pub struct Server {
     local: Local,
     api: Api,
     session: Session,
+    objects: Objects,
     dispatcher: Dispatcher,
     mover: Mover,
     warnings: Problems,
@@ -112,13 +115,18 @@ impl Server {
         })
         .map_err(|error| storage_problem(&error))?;
         services.set_runtime(dispatcher.handle());
+        let objects = Objects::open(state.as_ref().map(StateDirectory::path), durability, &services)
+            .map_err(|error| Problem::error(error.to_string()))?;
+        let passing = Arc::new(Passing::new(services.workers.clone(), objects.clone()));
+        services.set_inward(Arc::clone(&passing) as _);
         session.put(&connected);
+        objects.ring();
         let members = session.members();
         let first = members.first().map_or("", |member| member.name());
         let mover = Mover::new(moved, dispatcher.handle(), state.as_ref().map(StateDirectory::path));
         mover.save();
         let local = Local::new(session.slot(first), mover.clone(), test_scheduled);
-        let fetch = Fetch::new(session.slot(first));
+        let fetch = passing.fetch(first);
         let api = Api::new(ApiOptions {
             handle: dispatcher.handle(),
             session: session.clone(),
@@ -126,7 +134,7 @@ impl Server {
             token: api_token,
             is_shared,
         });
-        Ok(Self { fetch, local, api, session, dispatcher, mover, warnings, _state: state })
+        Ok(Self { fetch, local, api, session, objects, dispatcher, mover, warnings, _state: state })
     }
 
     /// The Workers that are served.
@@ -189,7 +197,8 @@ impl Server {
         self.session.retire();
         // Bodies went on while requests were finished: both have the same two seconds.
         let spent = stop_began.map_or(Duration::ZERO, Stopwatch::elapsed);
-        self.dispatcher.shutdown(GRACE.saturating_sub(spent)).await;
+        let grace = GRACE.saturating_sub(spent);
+        futures::join!(self.objects.stop(grace), self.dispatcher.shutdown(grace));
         served
     }
 }

@@ -3,6 +3,7 @@
 //! Each leaves the user's item as it is and adds code beside it: a check whose errors point at the user's code, which
 //! native builds see too, and, for WebAssembly only, the exports of the component.
 
+mod durable_object;
 mod event;
 mod workflow;
 
@@ -27,4 +28,13 @@ pub fn event(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn workflow(arguments: TokenStream, item: TokenStream) -> TokenStream {
     workflow::expand(&arguments.into(), item.into()).unwrap_or_else(|error| error.into_compile_error()).into()
+}
+
+/// Marks the struct of a Durable Object class, which must implement `DurableObject`.
+///
+/// The struct's name is the `class_name` of the configuration. The list of handlers that the `worker` crate takes, such as
+/// `#[durable_object(fetch, alarm)]`, is accepted; a class has the handlers that it implements.
+#[proc_macro_attribute]
+pub fn durable_object(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    durable_object::expand(arguments.into(), item.into()).unwrap_or_else(|error| error.into_compile_error()).into()
 }

@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::body::Inner;
-use super::{Body, Headers, Method, Request, RequestRedirect, Response, wasi};
+use super::{Body, Headers, Method, Request, RequestRedirect, Response, Route, wasi};
 use crate::{Error, Result, host};
 
 /// As in browsers and Workers.
@@ -27,6 +27,11 @@ impl Fetch {
     ///
     /// [`Error::Fetch`] when there is no response.
     pub async fn send(self) -> Result<Response> {
+        self.send_by(None).await
+    }
+
+    /// Sends it by `route`, redirections as well; by the network when there is none.
+    pub(crate) async fn send_by(self, route: Option<&Route>) -> Result<Response> {
         host::required("`Fetch::send`");
         let request = match self {
             Self::Url(url) => Request::new(url.as_str(), Method::Get)?,
@@ -34,11 +39,11 @@ impl Fetch {
         };
         let (mut method, mut url, headers, mut body, redirect) = request.into_parts()?;
         if redirect == RequestRedirect::Manual {
-            return wasi::send(&method, &url, headers, body).await;
+            return wasi::send(&method, &url, headers, body, route).await;
         }
         for _ in 0..=REDIRECTS_MAX {
             let again = body.copy();
-            let response = wasi::send(&method, &url, headers.clone(), body).await?;
+            let response = wasi::send(&method, &url, headers.clone(), body, route).await?;
             let Some(target) = location(&response, &url)? else { return Ok(response) };
             if redirect == RequestRedirect::Error {
                 return Err(Error::Fetch(format!("`{url}` redirects to `{target}`")));

@@ -10,6 +10,7 @@ use wasip3::wit_bindgen::{FutureReader, FutureWriter, StreamReader, StreamResult
 use wasip3::{wit_future, wit_stream};
 
 use super::body::{Body, Inner};
+use super::route::{ROUTE_HEADER, Route};
 use super::{Headers, Method, Request, Response};
 use crate::{Error, Result, console_error};
 
@@ -118,7 +119,7 @@ impl Opened {
 }
 
 /// Takes over a request from the host. Headers and origin are fetched when asked for.
-pub(super) fn request_from_host(request: types::Request) -> Request {
+pub(crate) fn request_from_host(request: types::Request) -> Request {
     let method = match request.get_method() {
         types::Method::Get => Method::Get,
         types::Method::Head => Method::Head,
@@ -136,7 +137,7 @@ pub(super) fn request_from_host(request: types::Request) -> Request {
 }
 
 /// Hands a response to the host.
-pub(super) fn response_to_host(response: Response) -> Result<types::Response> {
+pub(crate) fn response_to_host(response: Response) -> Result<types::Response> {
     let (status, headers, body) = response.into_parts();
     let (contents, trailers) = body_to_host(body, &headers);
     let (response, _sent) = types::Response::new(fields(headers)?, contents, trailers);
@@ -145,7 +146,18 @@ pub(super) fn response_to_host(response: Response) -> Result<types::Response> {
 }
 
 /// Sends a request and returns the response as soon as its head is there.
-pub(super) async fn send(method: &Method, url: &url::Url, headers: Headers, body: Body) -> Result<Response> {
+pub(super) async fn send(
+    method: &Method,
+    url: &url::Url,
+    headers: Headers,
+    body: Body,
+    route: Option<&Route>,
+) -> Result<Response> {
+    // A header of that name which came from somewhere else leads nowhere.
+    headers.delete(ROUTE_HEADER)?;
+    if let Some(route) = route {
+        headers.set(ROUTE_HEADER, route.header())?;
+    }
     let (contents, trailers) = body_to_host(body, &headers);
     let (request, _sent) = types::Request::new(fields(headers)?, contents, trailers, None);
     let scheme = match url.scheme() {
@@ -161,9 +173,11 @@ pub(super) async fn send(method: &Method, url: &url::Url, headers: Headers, body
     let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
     request.set_path_with_query(Some(path)).map_err(|()| refused("path"))?;
 
-    let response = wasip3::http::client::send(request)
-        .await
-        .map_err(|error| Error::Fetch(format!("cannot fetch `{url}`: {}", describe(&error))))?;
+    let response = wasip3::http::client::send(request).await.map_err(|error| match (route, error) {
+        // What the other side failed with, as it said it.
+        (Some(_), ErrorCode::InternalError(Some(text))) => Error::from(text),
+        (_, error) => Error::Fetch(format!("cannot fetch `{url}`: {}", describe(&error))),
+    })?;
     let status = response.get_status_code();
     let incoming = Incoming::Response(response);
     let headers = incoming.headers();

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub mod durable_object;
 pub mod environment;
 pub mod logging;
 pub mod steps;
@@ -20,6 +21,10 @@ pub enum Bound {
     Json(String),
     /// A workflow, by its name.
     Workflow(String),
+    /// The Durable Objects of a class.
+    DurableObject(Arc<durable_object::Namespace>),
+    /// Another Worker, by its name.
+    Service(String),
     /// Something of another Worker, which is not there.
     Absent {
         /// What it would be: as [`Bound::kind`].
@@ -36,6 +41,8 @@ impl Bound {
         match self {
             Self::Text(_) | Self::Json(_) => "variable",
             Self::Workflow(_) => "workflow",
+            Self::DurableObject(_) => "durable object",
+            Self::Service(_) => "service",
             Self::Absent { kind, .. } => kind,
         }
     }

@@ -109,7 +109,7 @@ fn check_derived(entries: &[WorkflowEntry], problems: &mut Problems) {
     }
 }
 
-fn list(classes: &[&str]) -> String {
+pub(super) fn list(classes: &[&str]) -> String {
     let quoted: Vec<String> = classes.iter().map(|class| format!("`{class}`")).collect();
     quoted.join(", ")
 }

@@ -56,9 +56,7 @@ const NOT_RUN: &[&str] = &[
     "workflows[].jurisdiction",
     "triggers.crons",
     "queues",
-    "durable_objects.bindings",
     "kv_namespaces",
-    "services",
     // Nobody works on these.
     "triggers.events",
     "agent_memory",

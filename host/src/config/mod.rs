@@ -24,6 +24,7 @@ mod source;
 mod validate;
 
 mod exports;
+mod object_classes;
 mod objects;
 mod queues;
 mod stores;

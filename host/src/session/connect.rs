@@ -6,13 +6,13 @@ use std::sync::Arc;
 use miniflow_runtime::WorkflowDefinition;
 
 use super::{Connected, Member};
+use crate::bindings::durable_object::Namespace;
 use crate::bindings::{Bindings, Bound};
-use crate::config::{Problem, Problems, Project, Var, WorkflowEntry};
+use crate::config::{DurableObjectBinding, Place, Problem, Problems, Project, ServiceBinding, Var, WorkflowEntry};
 
 /// See [`super::Session::connect`].
 pub(super) fn connect(members: Vec<Arc<Member>>) -> Result<Connected, Problems> {
-    let views: Vec<_> =
-        members.iter().map(|member| View { project: &member.project, workflows: &member.workflows }).collect();
+    let views: Vec<_> = members.iter().map(|member| View::of(member)).collect();
     let mut problems = Problems::default();
     unique(&views, &mut problems);
     let bindings: Vec<_> = views.iter().map(|view| view.bindings(&views, &mut problems)).collect();
@@ -25,6 +25,9 @@ pub(super) fn connect(members: Vec<Arc<Member>>) -> Result<Connected, Problems> 
 pub(super) struct View<'a> {
     pub(super) project: &'a Project,
     pub(super) workflows: &'a [WorkflowEntry],
+    pub(super) durable_objects: &'a [DurableObjectBinding],
+    /// The Durable Object classes it has.
+    pub(super) object_classes: Vec<&'a str>,
 }
 
 /// Complains about names that two Workers have.
@@ -54,6 +57,17 @@ pub(super) fn unique(views: &[View<'_>], problems: &mut Problems) {
     }
 }
 
+impl<'a> View<'a> {
+    fn of(member: &'a Member) -> Self {
+        Self {
+            project: &member.project,
+            workflows: &member.workflows,
+            durable_objects: &member.durable_objects,
+            object_classes: member.generation.object_classes().iter().map(|class| class.name.as_str()).collect(),
+        }
+    }
+}
+
 impl View<'_> {
     /// The workflows it defines.
     fn own(&self) -> impl Iterator<Item = &WorkflowEntry> {
@@ -75,19 +89,44 @@ impl View<'_> {
             (name.clone(), bound)
         });
         let mut bound: Vec<_> = vars.collect();
-        for entry in self.workflows {
-            let found = self.workflow(entry, all);
+        let mut bind = |name: &str, found: Bound, place: Option<&Place>| {
             if let Bound::Absent { why, .. } = &found {
-                let problem =
-                    Problem::warning(format!("binding `{}` of `{}`: {why}", entry.binding, self.project.name));
-                problems.push(match &entry.class_place {
+                let problem = Problem::warning(format!("binding `{name}` of `{}`: {why}", self.project.name));
+                problems.push(match place {
                     Some(place) => problem.at(place.clone()),
                     None => problem,
                 });
             }
-            bound.push((entry.binding.clone(), found));
+            bound.push((name.to_owned(), found));
+        };
+        for entry in self.workflows {
+            bind(&entry.binding, self.workflow(entry, all), entry.class_place.as_ref());
+        }
+        for binding in self.durable_objects {
+            bind(&binding.binding, self.durable_object(binding, all), binding.place.as_ref());
+        }
+        for binding in &self.project.services {
+            bind(&binding.binding, service(binding, all), binding.place.as_ref());
         }
         bound.into_iter().collect()
+    }
+
+    /// What Durable Objects bound here are; those of a Worker that is not here can be bound and not used.
+    fn durable_object(&self, binding: &DurableObjectBinding, all: &[View<'_>]) -> Bound {
+        let class = &binding.class_name;
+        let owner = binding.script_name.as_deref().unwrap_or(&self.project.name);
+        let absent = |why: String| Bound::Absent { kind: "durable object", why };
+        let Some(view) = all.iter().find(|view| view.project.name == owner) else {
+            return absent(format!(
+                "the Durable Object class `{class}` is of the Worker `{owner}`, which is not in this session: add it with `-c`"
+            ));
+        };
+        if view.object_classes.contains(&class.as_str()) {
+            return Bound::DurableObject(Arc::new(Namespace { worker: owner.to_owned(), class: class.clone() }));
+        }
+        let has: Vec<_> = view.object_classes.iter().map(|class| format!("`{class}`")).collect();
+        let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
+        absent(format!("the Worker `{owner}` has no Durable Object class `{class}` (it has: {has})"))
     }
 
     /// What a workflow bound here is; one of a Worker that is not here can be bound and not used.
@@ -119,4 +158,17 @@ impl View<'_> {
         };
         self.own().map(define).collect()
     }
+}
+
+/// What a service bound here is; a Worker that is not here can be bound and not used.
+fn service(binding: &ServiceBinding, all: &[View<'_>]) -> Bound {
+    let absent = |why: String| Bound::Absent { kind: "service", why };
+    let name = &binding.service;
+    if let Some(class) = &binding.entrypoint {
+        return absent(format!("the entrypoint `{class}` of the Worker `{name}`: named entrypoints are not run yet"));
+    }
+    if all.iter().any(|view| view.project.name == *name) {
+        return Bound::Service(name.clone());
+    }
+    absent(format!("the Worker `{name}` is not in this session: add it with `-c`"))
 }

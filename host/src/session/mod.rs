@@ -18,7 +18,7 @@ use std::time::Duration;
 use miniflow_runtime::WorkflowDefinition;
 
 use crate::bindings::Bindings;
-use crate::config::{Problem, Problems, Project, WorkflowEntry};
+use crate::config::{DurableObjectBinding, Problem, Problems, Project, WorkflowEntry};
 use crate::wasm::limits::CPU_MAX;
 use crate::wasm::{Generation, Loader, Slot, Workers};
 
@@ -38,6 +38,8 @@ pub struct Member {
     pub project: Project,
     /// The workflows it binds, its own and those of others.
     pub workflows: Vec<WorkflowEntry>,
+    /// The Durable Objects it binds, its own and those of others.
+    pub durable_objects: Vec<DurableObjectBinding>,
     /// What to point out although it can be served.
     pub warnings: Problems,
     generation: Generation,
@@ -96,8 +98,9 @@ impl Session {
             .map_err(|error| Problem::error(format!("`{shown}`: {error}")).with_hint(error.hint()))?;
         let mut warnings = Problems::default();
         if let Some(death) = generation.describe_failure() {
-            let message = format!("the Worker failed when it was asked for its workflow classes: {}", death.report());
-            if project.workflows.as_ref().is_some_and(|workflows| !workflows.is_empty()) {
+            let message = format!("the Worker failed when it was asked for its classes: {}", death.report());
+            let has_workflows = project.workflows.as_ref().is_some_and(|workflows| !workflows.is_empty());
+            if has_workflows || !project.durable_objects.is_empty() {
                 return Err(Problem::error(message).into());
             }
             warnings.push(Problem::warning(message));
@@ -105,7 +108,9 @@ impl Session {
         let classes: Vec<_> = generation.classes().iter().map(|class| class.name.as_str()).collect();
         let bound = project.bind_classes(&classes)?;
         warnings.extend(bound.warnings);
-        Ok(Member { project, workflows: bound.workflows, warnings, generation })
+        let classes: Vec<_> = generation.object_classes().iter().map(|class| class.name.as_str()).collect();
+        let durable_objects = project.bind_object_classes(&classes)?;
+        Ok(Member { project, workflows: bound.workflows, durable_objects, warnings, generation })
     }
 
     /// Finds out how `members` reach each other; the first one takes the requests. Changes nothing.

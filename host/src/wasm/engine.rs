@@ -14,9 +14,9 @@ use wasmtime::{
 use super::limits::MEMORY_MAX_BYTES;
 
 /// Stores that can be alive at once: 1,700 runs (`runner.rs`: 1,024 parked, 64 at work, the rest bodies that wait for
-/// something outside), 256 requests, and some to spare. A slot that was never used costs address space, and 3 us when the
+/// something outside), 256 requests, 256 Durable Objects, and some to spare. A slot that was never used costs address space, and 3 us when the
 /// engine starts: the guard page of its stack.
-pub const SLOTS: u32 = 2048;
+pub const SLOTS: u32 = 2304;
 
 /// How often a guest that computes lets others run. A run beside a guest that spins waits about this long for each turn.
 pub const TICK: Duration = Duration::from_millis(5);

@@ -11,14 +11,18 @@ use wasmtime::component::{Instance, InstancePre};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi_http::handler::{Proxy, ProxyPre};
 
+use super::bindings::exports::miniflow::worker::durable_objects::{
+    Guest as ObjectGuest, GuestIndices as ObjectsIndices,
+};
 use super::bindings::exports::miniflow::worker::scheduled::GuestIndices as ScheduledIndices;
 use super::bindings::exports::miniflow::worker::workflows::GuestIndices;
 use super::services::Services;
 use super::state::{Guest, GuestState};
 use super::trap::Death;
 use crate::bindings::Bindings;
+use crate::bindings::durable_object::ObjectStorage;
 
-/// A workflow class of a component.
+/// A workflow class, or a Durable Object class, of a component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Class {
     /// Its name.
@@ -34,7 +38,9 @@ pub(super) struct Code {
     pub(super) fetch: Option<ProxyPre<GuestState>>,
     pub(super) workflows: Option<GuestIndices>,
     pub(super) scheduled: Option<ScheduledIndices>,
+    pub(super) objects: Option<ObjectsIndices>,
     pub(super) classes: Vec<Class>,
+    pub(super) object_classes: Vec<Class>,
     pub(super) describe_failure: Option<Death>,
     pub(super) digest: String,
 }
@@ -88,6 +94,19 @@ impl Generation {
             && (self.describe_failure().is_some() || self.classes().iter().any(|has| has.name == class))
     }
 
+    /// The Durable Object classes, sorted by name.
+    #[must_use]
+    pub fn object_classes(&self) -> &[Class] {
+        &self.code.object_classes
+    }
+
+    /// Whether there can be objects of `class`. Benefit of the doubt when the component could not say.
+    #[must_use]
+    pub fn has_object_class(&self, class: &str) -> bool {
+        self.code.objects.is_some()
+            && (self.describe_failure().is_some() || self.object_classes().iter().any(|has| has.name == class))
+    }
+
     /// The artifact's content address: equal for equal artifacts. 32 hexadecimal digits.
     #[must_use]
     pub fn digest(&self) -> &str {
@@ -137,9 +156,31 @@ impl Generation {
     }
 
     pub(crate) fn store(&self, run: Option<Arc<Run>>) -> Store<GuestState> {
+        self.store_of(run, None)
+    }
+
+    /// A store for an object.
+    pub(crate) fn object_store(&self, storage: Arc<ObjectStorage>) -> Store<GuestState> {
+        self.store_of(None, Some(storage))
+    }
+
+    fn store_of(&self, run: Option<Arc<Run>>, object: Option<Arc<ObjectStorage>>) -> Store<GuestState> {
         let (worker, bindings) = (Arc::clone(&self.worker), self.bindings.clone());
-        let guest = Guest { worker, bindings, run, cpu: self.cpu_max };
+        let guest = Guest { worker, bindings, run, object, cpu: self.cpu_max };
         GuestState::store(&self.code.engine, &self.services, guest)
+    }
+
+    /// None when the component has no Durable Objects.
+    pub(crate) async fn instantiate_object(
+        &self,
+        store: &mut Store<GuestState>,
+    ) -> Option<wasmtime::Result<ObjectGuest>> {
+        let indices = self.code.objects.as_ref()?;
+        let instantiate = async {
+            let instance = self.instantiate(store).await?;
+            indices.load(&mut *store, &instance)
+        };
+        Some(instantiate.await)
     }
 
     pub(super) async fn instantiate(&self, store: &mut Store<GuestState>) -> wasmtime::Result<Instance> {

@@ -6,7 +6,9 @@ use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use super::bindings::Guest;
-use super::bindings::miniflow::worker::{environment, logging, steps, types, workflow};
+use super::bindings::miniflow::worker::{
+    durable_object, environment, logging, object_sql, object_storage, steps, types, workflow,
+};
 use super::clock;
 use super::state::GuestState;
 
@@ -26,5 +28,8 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
     logging::add_to_linker::<_, Guest>(&mut linker, |state| state)?;
     workflow::add_to_linker::<_, Guest>(&mut linker, |state| state)?;
     steps::add_to_linker::<_, Guest>(&mut linker, |state| state)?;
+    durable_object::add_to_linker::<_, Guest>(&mut linker, |state| state)?;
+    object_storage::add_to_linker::<_, Guest>(&mut linker, |state| state)?;
+    object_sql::add_to_linker::<_, Guest>(&mut linker, |state| state)?;
     Ok(linker)
 }

@@ -13,6 +13,7 @@ use wasmtime::{Engine, Store};
 use wasmtime_wasi_http::handler::ProxyPre;
 use wasmtime_wasi_http::{p2, p3};
 
+use super::bindings::exports::miniflow::worker::durable_objects::GuestIndices as ObjectsIndices;
 use super::bindings::exports::miniflow::worker::scheduled::GuestIndices as ScheduledIndices;
 use super::bindings::exports::miniflow::worker::workflows::GuestIndices;
 use super::engine::{EngineError, EngineOptions, engine};
@@ -143,7 +144,8 @@ impl Loader {
         let fetch = fetch(&pre);
         let workflows = exported("workflows", GuestIndices::new(&pre))?;
         let scheduled = exported("scheduled", ScheduledIndices::new(&pre))?;
-        if fetch.is_none() && workflows.is_none() && scheduled.is_none() {
+        let objects = exported("durable-objects", ObjectsIndices::new(&pre))?;
+        if fetch.is_none() && workflows.is_none() && scheduled.is_none() && objects.is_none() {
             return Err(LoadError::NothingExported { exports: exports(&self.engine, pre.component()) });
         }
         let mut code = Code {
@@ -152,46 +154,58 @@ impl Loader {
             fetch,
             workflows,
             scheduled,
+            objects,
             classes: Vec::new(),
+            object_classes: Vec::new(),
             describe_failure: None,
             digest,
         };
         let worker: Arc<str> = worker.into();
         match self.describe(&code, &worker, &bindings).await {
-            Ok(classes) => code.classes = classes,
+            Ok(classes) => (code.classes, code.object_classes) = classes,
             Err(death) => code.describe_failure = Some(death),
         }
         let (code, services) = (Arc::new(code), Arc::clone(&self.services));
         Ok(Generation { code, worker, bindings, cpu_max: CPU_MAX, services, retired: SetOnce::new() })
     }
 
-    async fn describe(&self, code: &Code, worker: &Arc<str>, bindings: &Bindings) -> Result<Vec<Class>, Death> {
-        let Some(indices) = &code.workflows else { return Ok(Vec::new()) };
-        let guest = Guest { worker: Arc::clone(worker), bindings: bindings.clone(), run: None, cpu: DESCRIBE_CPU_MAX };
+    /// The workflow classes and the Durable Object classes.
+    async fn describe(&self, code: &Code, worker: &Arc<str>, bindings: &Bindings) -> Result<Described, Death> {
+        if code.workflows.is_none() && code.objects.is_none() {
+            return Ok(Described::default());
+        }
+        let (worker, bindings) = (Arc::clone(worker), bindings.clone());
+        let guest = Guest { worker, bindings, run: None, object: None, cpu: DESCRIBE_CPU_MAX };
         let mut store = GuestState::store(&self.engine, &self.services, guest);
-        let described = real::timeout(DESCRIBE_MAX, call_describe(&code.pre, indices, &mut store)).await;
+        let described = real::timeout(DESCRIBE_MAX, call_describe(code, &mut store)).await;
         match described {
             Some(Ok(classes)) => Ok(classes),
             Some(Err(error)) => Err(trap::explain(&store, &error)),
             None => Err(Death {
-                message: format!("listing its workflow classes took over {} seconds", DESCRIBE_MAX.as_secs()),
+                message: format!("listing its classes took over {} seconds", DESCRIBE_MAX.as_secs()),
                 backtrace: None,
             }),
         }
     }
 }
 
-async fn call_describe(
-    pre: &InstancePre<GuestState>,
-    indices: &GuestIndices,
-    store: &mut Store<GuestState>,
-) -> wasmtime::Result<Vec<Class>> {
-    let instance = pre.instantiate_async(&mut *store).await?;
-    let classes = indices.load(&mut *store, &instance)?.call_describe(&mut *store).await?;
-    let mut classes: Vec<_> =
-        classes.into_iter().map(|class| Class { name: class.name, source: class.source }).collect();
-    classes.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(classes)
+type Described = (Vec<Class>, Vec<Class>);
+
+async fn call_describe(code: &Code, store: &mut Store<GuestState>) -> wasmtime::Result<Described> {
+    let instance = code.pre.instantiate_async(&mut *store).await?;
+    let (mut workflows, mut objects) = Described::default();
+    if let Some(indices) = &code.workflows {
+        let classes = indices.load(&mut *store, &instance)?.call_describe(&mut *store).await?;
+        workflows = classes.into_iter().map(|class| Class { name: class.name, source: class.source }).collect();
+    }
+    if let Some(indices) = &code.objects {
+        let classes = indices.load(&mut *store, &instance)?.call_describe(&mut *store).await?;
+        objects = classes.into_iter().map(|class| Class { name: class.name, source: class.source }).collect();
+    }
+    for classes in [&mut workflows, &mut objects] {
+        classes.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+    Ok((workflows, objects))
 }
 
 fn compile(

@@ -13,6 +13,7 @@ mod clock;
 pub mod console;
 pub mod engine;
 mod generation;
+pub mod inward;
 pub mod limits;
 mod linker;
 pub mod loader;

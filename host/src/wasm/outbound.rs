@@ -1,7 +1,7 @@
-//! HTTP that guests send.
+//! HTTP that guests send: to the network, or to each other.
 //!
 //! Promises: every request of a guest, WASI 0.2 and 0.3, passes here; a run that waits for an answer, or for its body, is
-//! busy. Never does: answer a request itself.
+//! busy; what an object wrote is durable before its request leaves. Never does: answer a request itself.
 
 use std::io;
 use std::pin::Pin;
@@ -19,17 +19,29 @@ use wasmtime_wasi_http::p2::bindings::http::types as p2;
 use wasmtime_wasi_http::p3::bindings::http::types as p3;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, default_send_request};
 
+use super::inward::{Call, CallError, DEPTH_MAX, Depth, Target, route};
+use super::services::Services;
+use crate::bindings::Bindings;
+use crate::bindings::durable_object::ObjectStorage;
+
 /// Longer than waking a task takes.
 const WAKE_MARGIN: Duration = Duration::from_millis(10);
 
 /// The way out of one store.
-pub(super) struct Outbound {
-    run: Option<Arc<Run>>,
+pub(super) struct Outbound(Caller);
+
+/// Whose way out it is.
+pub(super) struct Caller {
+    pub(super) services: Arc<Services>,
+    pub(super) bindings: Bindings,
+    pub(super) run: Option<Arc<Run>>,
+    pub(super) object: Option<Arc<ObjectStorage>>,
+    pub(super) depth: Depth,
 }
 
 impl Outbound {
-    pub(super) fn new(run: Option<Arc<Run>>) -> Self {
-        Self { run }
+    pub(super) fn new(caller: Caller) -> Self {
+        Self(caller)
     }
 }
 
@@ -41,18 +53,31 @@ type Sending = Box<dyn Future<Output = Result<(http::Response<WasiBody>, Connect
 impl WasiHttpHooks for Outbound {
     fn send_request(
         &mut self,
-        request: http::Request<WasiBody>,
+        mut request: http::Request<WasiBody>,
         options: Option<RequestOptions>,
         _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Sending {
-        let run = self.run.clone();
+        let run = self.0.run.clone();
         let busy = run.as_ref().map(Run::busy);
+        let object = self.0.object.clone();
+        let target = route(request.headers_mut(), &self.0.bindings);
+        let (services, depth) = (Arc::clone(&self.0.services), self.0.depth.get());
         Box::new(async move {
-            let (response, connection) = default_send_request(request, options).await?;
-            let Some(busy) = busy else {
-                return Ok((response.map(WasiBody::new), Box::new(connection) as Connection));
+            if let Some(object) = &object {
+                object.flush().await.map_err(|error| Error::InternalError(Some(error.to_string())))?;
+            }
+            let (response, connection) = match target {
+                Some(target) => {
+                    (pass_on(&services, target, request, depth).await?, Box::new(future::ready(Ok(()))) as _)
+                }
+                None => {
+                    let (response, connection) = default_send_request(request, options).await?;
+                    (response.map(WasiBody::new), Box::new(connection) as Connection)
+                }
             };
-            let response = response.map(|body| WasiBody::new(Awaited { body: WasiBody::new(body), run, busy: None }));
+            let Some(busy) = busy else { return Ok((response, connection)) };
+            let response = response.map(|body| WasiBody::new(Awaited { body, run, busy: None }));
+            let connection = Box::into_pin(connection);
             let connection = async move { future::join(connection, release_later(busy)).await.0 };
             Ok((response, Box::new(connection) as Connection))
         })
@@ -82,6 +107,24 @@ impl WasiHttpHooks for Outbound {
             _ => p3::ErrorCode::InternalError(Some(error.to_string())),
         }
     }
+}
+
+/// Sends a request to a Worker or an object of the session.
+async fn pass_on(
+    services: &Services,
+    target: Result<Target, CallError>,
+    request: http::Request<WasiBody>,
+    depth: u32,
+) -> Result<http::Response<WasiBody>, Error> {
+    let answer = async {
+        if depth >= DEPTH_MAX {
+            return Err(CallError(format!(
+                "Subrequest depth limit exceeded: {DEPTH_MAX} Workers and objects ask each other already. Does one ask itself?"
+            )));
+        }
+        services.inward().await.call(Call { target: target?, request, depth: depth + 1 }).await
+    };
+    answer.await.map_err(|CallError(why)| Error::InternalError(Some(why)))
 }
 
 /// Keeps the run busy until the guest has surely been woken with the response. A guest of WASI 0.2 is sent it by another

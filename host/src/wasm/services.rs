@@ -5,6 +5,7 @@ use std::sync::Arc;
 use miniflow_runtime::{Clock, Handle};
 use tokio::sync::SetOnce;
 
+use super::inward::Inward;
 use super::workers::Workers;
 use crate::bindings::logging::LogSink;
 
@@ -17,13 +18,14 @@ pub struct Services {
     /// The Workers of the session.
     pub workers: Workers,
     runtime: SetOnce<Handle>,
+    inward: SetOnce<Arc<dyn Inward>>,
 }
 
 impl Services {
     /// Returns services without a runtime yet: that one needs the runner, which needs these.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, logs: Arc<dyn LogSink>) -> Self {
-        Self { clock, logs, workers: Workers::default(), runtime: SetOnce::new() }
+        Self { clock, logs, workers: Workers::default(), runtime: SetOnce::new(), inward: SetOnce::new() }
     }
 
     /// Says which runtime it is. Guests that ask for it wait until then. Only the first call counts.
@@ -36,5 +38,17 @@ impl Services {
     /// The runtime, as soon as there is one. Cancel-safe.
     pub async fn runtime(&self) -> &Handle {
         self.runtime.wait().await
+    }
+
+    /// Says who passes requests on to Workers and objects. Only the first call counts.
+    pub fn set_inward(&self, inward: Arc<dyn Inward>) {
+        if self.inward.set(inward).is_err() {
+            tracing::debug!("who passes requests on was set already");
+        }
+    }
+
+    /// Passes requests on to Workers and objects, as soon as there is somebody. Cancel-safe.
+    pub async fn inward(&self) -> &Arc<dyn Inward> {
+        self.inward.wait().await
     }
 }

@@ -13,10 +13,12 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::clock::GuestClock;
 use super::console::Console;
+use super::inward::Depth;
 use super::limits::{self, CpuBudget, MemoryLimit};
-use super::outbound::Outbound;
+use super::outbound::{Caller, Outbound};
 use super::services::Services;
 use crate::bindings::Bindings;
+use crate::bindings::durable_object::ObjectStorage;
 
 /// The data of a store.
 pub struct GuestState {
@@ -29,6 +31,8 @@ pub struct GuestState {
     bindings: Bindings,
     services: Arc<Services>,
     run: Option<Arc<Run>>,
+    object: Option<Arc<ObjectStorage>>,
+    depth: Depth,
     pub(super) memory: MemoryLimit,
     cpu: CpuBudget,
 }
@@ -41,6 +45,8 @@ pub(super) struct Guest {
     pub(super) bindings: Bindings,
     /// The run of an instance it executes, if that is what it is for.
     pub(super) run: Option<Arc<Run>>,
+    /// The storage of the object it is, if it is one.
+    pub(super) object: Option<Arc<ObjectStorage>>,
     /// Processor time between two waits.
     pub(super) cpu: Duration,
 }
@@ -48,23 +54,32 @@ pub(super) struct Guest {
 impl GuestState {
     /// Returns a store for `guest`, under its limits.
     pub(super) fn store(engine: &Engine, services: &Arc<Services>, guest: Guest) -> Store<Self> {
-        let Guest { worker, bindings, run, cpu } = guest;
+        let Guest { worker, bindings, run, object, cpu } = guest;
         let console = Console::new(Arc::clone(&services.logs), worker, run.clone());
         let clock = GuestClock::new(Arc::clone(&services.clock), run.clone());
         let mut wasi = WasiCtx::builder();
         // No sockets: outbound HTTP goes through `wasi:http`, where it is seen.
         wasi.stdout(console.stdout()).stderr(console.stderr()).allow_tcp(false).allow_udp(false);
         clock.install(&mut wasi);
+        let depth = Depth::default();
         let state = Self {
             table: ResourceTable::new(),
             wasi: wasi.build(),
             http: WasiHttpCtx::new(),
-            outbound: Outbound::new(run.clone()),
+            outbound: Outbound::new(Caller {
+                services: Arc::clone(services),
+                bindings: bindings.clone(),
+                run: run.clone(),
+                object: object.clone(),
+                depth: depth.clone(),
+            }),
             clock,
             console,
             bindings,
             services: Arc::clone(services),
             run,
+            object,
+            depth,
             memory: MemoryLimit::default(),
             cpu: CpuBudget::new(cpu),
         };
@@ -100,6 +115,18 @@ impl GuestState {
     #[must_use]
     pub fn run(&self) -> Option<&Arc<Run>> {
         self.run.as_ref()
+    }
+
+    /// The storage of the object that the guest is; none when it is none.
+    #[must_use]
+    pub fn object(&self) -> Option<&Arc<ObjectStorage>> {
+        self.object.as_ref()
+    }
+
+    /// How many Workers are asked for what this one does now.
+    #[must_use]
+    pub fn depth(&self) -> &Depth {
+        &self.depth
     }
 
     /// The guest's processor time.

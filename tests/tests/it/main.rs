@@ -10,6 +10,7 @@ mod crash;
 mod crowd;
 mod examples;
 mod http;
+mod objects;
 mod operations;
 mod outputs;
 mod readme;

@@ -9,7 +9,7 @@ impl Host for GuestState {
         Ok(match self.bound().get(&name) {
             Some(Bound::Text(text)) => Some(Variable::Text(text.clone())),
             Some(Bound::Json(json)) => Some(Variable::Json(json.clone())),
-            Some(Bound::Workflow(_) | Bound::Absent { .. }) | None => None,
+            _ => None,
         })
     }
 

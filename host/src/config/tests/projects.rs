@@ -128,7 +128,7 @@ fn what_is_not_run_yet_is_named_once() {
         }"#,
     );
     let project = loaded(&folder);
-    assert_eq!(project.unsupported, ["triggers.crons", "durable_objects.bindings", "kv_namespaces", "assets", "env"]);
+    assert_eq!(project.unsupported, ["triggers.crons", "kv_namespaces", "assets", "env"]);
     assert!(project.warnings.is_empty(), "{}", project.warnings);
 }
 

@@ -23,6 +23,7 @@ use super::answer;
 use super::instances::{Instances, Label, Ticket};
 use super::server::Service;
 use crate::bindings::logging::{Level, LogLine};
+use crate::wasm::inward::{self, CallError};
 use crate::wasm::{Death, Generation, Slot};
 
 /// Requests in flight at a time: each may need an instance, and the pool has a part for them.
@@ -46,8 +47,18 @@ pub struct Fetch(Arc<Shared>);
 
 struct Shared {
     slot: Slot,
-    turns: Arc<Semaphore>,
+    turns: Turns,
     serving: Mutex<Option<Serving>>,
+}
+
+/// The places of requests in flight. All clones are the same places.
+#[derive(Clone)]
+pub struct Turns(Arc<Semaphore>);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(IN_FLIGHT_MAX)))
+    }
 }
 
 #[derive(Clone)]
@@ -57,10 +68,10 @@ struct Serving {
 }
 
 impl Fetch {
-    /// Serves what is in `slot` when a request comes. Before there is anything, requests wait.
+    /// Serves what is in `slot` when a request comes, in its turn. Before there is anything, requests wait.
     #[must_use]
-    pub fn new(slot: Slot) -> Self {
-        Self(Arc::new(Shared { slot, turns: Arc::new(Semaphore::new(IN_FLIGHT_MAX)), serving: Mutex::default() }))
+    pub fn new(slot: Slot, turns: Turns) -> Self {
+        Self(Arc::new(Shared { slot, turns, serving: Mutex::default() }))
     }
 
     /// Answers `request`, which came in on `local`. When dropped, the guest is told to give the request up.
@@ -69,28 +80,59 @@ impl Fetch {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Error>,
     {
-        let serving = self.0.serving().await;
-        let generation = &serving.generation;
-        if !generation.has_fetch() {
-            return answer::no_fetch(generation.worker(), generation.classes().len());
-        }
-        let request = match absolute(request, local) {
+        let mut request = match absolute(request, local) {
             Ok(request) => request.map(|body| body.map_err(Into::into).boxed_unsync()),
             Err(why) => return answer::bad_request(why),
         };
-        let Some(turn) = self.0.turn().await else { return answer::overloaded(IN_FLIGHT_MAX) };
+        inward::forget(request.headers_mut());
+        match self.ask(request, 0).await {
+            Ok(response) => response,
+            Err(Failure::NoFetch { worker, classes }) => answer::no_fetch(&worker, classes),
+            Err(Failure::Overloaded) => answer::overloaded(IN_FLIGHT_MAX),
+            Err(Failure::Failed { worker, label, why }) => answer::failed(&worker, &label, &why),
+        }
+    }
+
+    /// Passes the request of another Worker on, which is the `depth`-th that is asked.
+    ///
+    /// # Errors
+    ///
+    /// When the Worker has no handler, or fails.
+    pub async fn call(&self, request: Request<WasiBody>, depth: u32) -> Result<Response<WasiBody>, CallError> {
+        self.ask(request, depth).await.map_err(|failure| CallError(failure.to_string()))
+    }
+
+    async fn ask(&self, request: Request<WasiBody>, depth: u32) -> Result<Response<WasiBody>, Failure> {
+        let serving = self.0.serving().await;
+        let generation = &serving.generation;
+        let worker = || generation.worker().to_owned();
+        if !generation.has_fetch() {
+            return Err(Failure::NoFetch { worker: worker(), classes: generation.classes().len() });
+        }
+        let Some(turn) = self.0.turn().await else { return Err(Failure::Overloaded) };
 
         let (_here, gone) = oneshot::channel();
         let (death, died) = oneshot::channel();
         let label = Arc::new(Label { method: request.method().clone(), uri: request.uri().clone() });
-        match serving.handler.handle(Ticket { label: Arc::clone(&label), gone, death }, request).await {
-            Ok(response) => response.map(|body| Held { body, _turn: turn }.boxed_unsync()),
+        match serving.handler.handle(Ticket { label: Arc::clone(&label), depth, gone, death }, request).await {
+            Ok(response) => Ok(response.map(|body| Held { body, _turn: turn }.boxed_unsync())),
             Err(error) => {
                 let why = explain(generation, &label, &error, died).await;
-                answer::failed(generation.worker(), &label, &why)
+                Err(Failure::Failed { worker: worker(), label, why })
             }
         }
     }
+}
+
+/// Why a Worker did not answer.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("the Worker `{worker}` has no fetch handler")]
+    NoFetch { worker: String, classes: usize },
+    #[error("{IN_FLIGHT_MAX} requests are in progress and none of them has ended for a while")]
+    Overloaded,
+    #[error("the Worker `{worker}` failed at {label}: {why}")]
+    Failed { worker: String, label: Arc<Label>, why: String },
 }
 
 impl Service for Fetch {
@@ -102,10 +144,10 @@ impl Service for Fetch {
 impl Shared {
     /// A place among the requests in flight; none when there was none for long.
     async fn turn(&self) -> Option<OwnedSemaphorePermit> {
-        if let Ok(turn) = Arc::clone(&self.turns).try_acquire_owned() {
+        if let Ok(turn) = Arc::clone(&self.turns.0).try_acquire_owned() {
             return Some(turn);
         }
-        real::timeout(TURN_MAX, Arc::clone(&self.turns).acquire_owned()).await?.ok()
+        real::timeout(TURN_MAX, Arc::clone(&self.turns.0).acquire_owned()).await?.ok()
     }
 
     async fn serving(&self) -> Serving {

@@ -80,6 +80,8 @@ impl fmt::Display for Label {
 /// What goes along with a request.
 pub(super) struct Ticket {
     pub(super) label: Arc<Label>,
+    /// How many Workers are asked before this one.
+    pub(super) depth: u32,
     /// Resolves when the client is gone, or has its answer.
     pub(super) gone: oneshot::Receiver<()>,
     /// Told what the guest died of.
@@ -120,11 +122,12 @@ impl WorkerState for Requests {
 
     fn on_request_start(
         &self,
-        _store: StoreContextMut<'_, GuestState>,
+        store: StoreContextMut<'_, GuestState>,
         ticket: Ticket,
         _task: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + Sync>> {
         self.cpu.reset();
+        store.data().depth().set(ticket.depth);
         let mut open = self.open();
         open.retain(|open| !open.death.is_closed());
         open.push(Open { label: ticket.label, death: ticket.death });

@@ -12,6 +12,6 @@ mod fetch;
 mod instances;
 mod server;
 
-pub use fetch::Fetch;
+pub use fetch::{Fetch, Turns};
 pub use server::{GRACE, Peer, Service, serve};
 pub use wasmtime_wasi_http::WasiBody as Body;

@@ -1,0 +1,383 @@
+//! The storage of one object that is alive: what its guest asks, and when what it wrote becomes durable.
+//!
+//! SQLite works on threads that may block; the guest stands still meanwhile, so no other event comes in between. What it wrote since its last wait is
+//! one transaction, which is committed when the guest waits ([`ObjectStorage::settle`]), and at the latest before anything leaves the
+//! object ([`ObjectStorage::flush`]).
+//!
+//! Promises: work of one object is done one after the other, also when nobody waits for it any more. Never does: know the guest.
+
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use miniflow_runtime::Timestamp;
+use rusqlite::types::Value;
+use tokio::sync::{Notify, OwnedMutexGuard, watch};
+
+use super::alarms::{Alarm, Alarms, ObjectKey};
+use super::databases::{Databases, Slot};
+use super::error::StorageError;
+use super::store::{Database, Range, Rows};
+
+/// Bytes of a key (documented: 2 KB).
+const KEY_MAX_BYTES: usize = 2048;
+
+/// Bytes of a key and its value together (documented: 2 MB).
+const ENTRY_MAX_BYTES: usize = 2 << 20;
+
+/// Keys of one call (documented: 128).
+const KEYS_MAX: usize = 128;
+
+/// Bytes of SQL in one call (documented: 100 KB).
+const QUERY_MAX_BYTES: usize = 100_000;
+
+/// Times a failed alarm is tried again (documented: 6).
+const RETRIES_MAX: u32 = 6;
+
+/// Before the first of them; each is twice as long as the one before (documented: 2 s).
+const RETRY_DELAY_MS: u64 = 2_000;
+
+/// The storage of an object.
+pub struct ObjectStorage {
+    object: ObjectKey,
+    slot: Arc<Slot>,
+    databases: Databases,
+    alarms: Alarms,
+    /// Something was written that may not be committed.
+    dirty: AtomicBool,
+    written: Notify,
+    /// A transaction of the guest's own is open.
+    transaction: watch::Sender<bool>,
+    /// While the alarm's handler runs: whether it has set or removed the alarm.
+    handler: Mutex<Option<bool>>,
+}
+
+/// What came of an alarm that was handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlarmEnd {
+    /// The handler returned.
+    Done,
+    /// It failed, and is called again then.
+    Retry(Timestamp),
+    /// It failed for the last time.
+    GivenUp,
+    /// It failed, and had set another one before.
+    Replaced,
+}
+
+type Answer<T> = Result<T, StorageError>;
+
+impl ObjectStorage {
+    /// The storage of `object`.
+    #[must_use]
+    pub fn new(object: ObjectKey, databases: Databases, alarms: Alarms) -> Self {
+        let slot = databases.slot(&object);
+        Self {
+            object,
+            slot,
+            databases,
+            alarms,
+            dirty: AtomicBool::new(false),
+            written: Notify::new(),
+            transaction: watch::Sender::new(false),
+            handler: Mutex::default(),
+        }
+    }
+
+    /// Whether a transaction of the guest's is open: no event is delivered then.
+    #[must_use]
+    pub fn in_transaction(&self) -> watch::Receiver<bool> {
+        self.transaction.subscribe()
+    }
+
+    /// The entries of `keys`.
+    pub(super) async fn get(&self, keys: Vec<String>) -> Answer<Vec<(String, Vec<u8>)>> {
+        check_keys(&keys)?;
+        Ok(self.read(move |database| database.get(&keys)).await?.unwrap_or_default())
+    }
+
+    /// Writes entries.
+    pub(super) async fn put(&self, entries: Vec<(String, Vec<u8>)>) -> Answer<()> {
+        check_count(entries.len())?;
+        for (key, value) in &entries {
+            check_key(key)?;
+            let size = key.len() + value.len();
+            if size > ENTRY_MAX_BYTES {
+                return Err(StorageError::Limit(format!(
+                    "Keys and values cannot be larger than {ENTRY_MAX_BYTES} bytes together. `{key}` and its value are {size} bytes."
+                )));
+            }
+        }
+        self.write(move |database| database.put(&entries)).await
+    }
+
+    /// Removes keys; returns how many were there.
+    pub(super) async fn delete(&self, keys: Vec<String>) -> Answer<usize> {
+        check_keys(&keys)?;
+        self.write(move |database| database.delete(&keys)).await
+    }
+
+    /// Removes everything.
+    pub(super) async fn delete_all(&self) -> Answer<()> {
+        self.touch_alarm();
+        self.write(Database::delete_all).await
+    }
+
+    /// The entries of a range.
+    pub(super) async fn list(&self, range: Range) -> Answer<Vec<(String, Vec<u8>)>> {
+        Ok(self.read(move |database| database.list(&range)).await?.unwrap_or_default())
+    }
+
+    /// Runs SQL.
+    pub(super) async fn exec(&self, query: String, bindings: Vec<Value>) -> Answer<Rows> {
+        if query.len() > QUERY_MAX_BYTES {
+            return Err(StorageError::Limit(format!(
+                "A query cannot be larger than {QUERY_MAX_BYTES} bytes. A query of size {} was provided.",
+                query.len()
+            )));
+        }
+        self.write(move |database| database.exec(&query, &bindings)).await
+    }
+
+    /// Bytes of the database.
+    pub(super) async fn size_bytes(&self) -> Answer<u64> {
+        Ok(self.read(|database| database.size_bytes()).await?.unwrap_or_default())
+    }
+
+    /// Begins a transaction of the guest's.
+    pub(super) async fn begin(&self) -> Answer<()> {
+        let publish = self.publish();
+        self.write(move |database| database.begin(publish)).await?;
+        self.transaction.send_replace(true);
+        Ok(())
+    }
+
+    /// Ends it.
+    pub(super) async fn end(&self) -> Answer<()> {
+        let ended = self.write(Database::end).await;
+        self.transaction.send_replace(false);
+        ended
+    }
+
+    /// Takes it back.
+    pub(super) async fn rollback(&self) -> Answer<()> {
+        let ended = self.write(Database::rollback).await;
+        self.transaction.send_replace(false);
+        ended
+    }
+
+    /// When the alarm goes off, as the guest is told.
+    pub(super) async fn alarm(&self) -> Answer<Option<Timestamp>> {
+        if *self.handler() == Some(false) {
+            return Ok(None);
+        }
+        Ok(self.read(|database| database.alarm()).await?.flatten())
+    }
+
+    /// Sets the alarm, or removes it.
+    pub(super) async fn set_alarm(&self, at: Option<Timestamp>) -> Answer<()> {
+        self.touch_alarm();
+        self.write(move |database| database.set_alarm(at)).await
+    }
+
+    /// Makes durable what was written, unless it belongs to a transaction of the guest's. To be called before anything leaves the object.
+    ///
+    /// # Errors
+    ///
+    /// When the disk does not take it.
+    pub async fn flush(&self) -> Answer<()> {
+        // A commit that is under way has the turn: what was written before it is not durable yet.
+        let turn = self.turn().await;
+        if !self.dirty.swap(false, SeqCst) {
+            return Ok(());
+        }
+        let publish = self.publish();
+        let commit = |databases: &Databases, slot: &Slot| databases.with(slot, |database| database.commit(publish));
+        let flushed = self.blocking_in(turn, commit).await;
+        if flushed.is_err() {
+            self.dirty.store(true, SeqCst);
+        }
+        flushed
+    }
+
+    /// Whether something was written that may not be durable.
+    #[must_use]
+    pub fn is_dirty(&self) -> bool {
+        self.dirty.load(SeqCst)
+    }
+
+    /// Waits until something was written. To be polled where the guest waits, and followed by [`Self::flush`]. Cancel-safe.
+    pub async fn settle(&self) {
+        while !self.is_dirty() {
+            self.written.notified().await;
+        }
+    }
+
+    /// Takes back what is not durable: the guest died.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn discard(&self) -> Answer<()> {
+        *self.handler() = None;
+        self.transaction.send_replace(false);
+        self.dirty.store(false, SeqCst);
+        let discard = |databases: &Databases, slot: &Slot| databases.with_existing(slot, Database::discard);
+        self.blocking(discard).await.map(drop)
+    }
+
+    /// Closes the database.
+    pub async fn release(&self) {
+        let object = self.object.clone();
+        let release = move |databases: &Databases, _: &Slot| {
+            databases.release(&object);
+            Ok(())
+        };
+        if let Err(error) = self.blocking(release).await {
+            tracing::debug!("the storage of an object could not be closed: {error}");
+        }
+    }
+
+    /// The alarm goes off: its handler is about to be called. False when there is none that is due; it is settled then.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn alarm_begins(&self, now: Timestamp) -> Answer<bool> {
+        self.flush().await?;
+        let set = self.read(|database| database.alarm()).await?.flatten();
+        if set.is_some_and(|at| at <= now) {
+            *self.handler() = Some(false);
+            return Ok(true);
+        }
+        self.settle_alarm(set.map(|at| Alarm { at, due: at, retries: 0 })).await?;
+        Ok(false)
+    }
+
+    /// The handler of the alarm has come to its end, `failed` or not. What it wrote is durable when this returns.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails; the alarm goes off again.
+    pub async fn alarm_ends(&self, alarm: Alarm, failed: bool, now: Timestamp) -> Answer<AlarmEnd> {
+        let touched = self.handler().take().unwrap_or_default();
+        let end = match (failed, touched) {
+            (false, _) => AlarmEnd::Done,
+            (true, true) => AlarmEnd::Replaced,
+            (true, false) if alarm.retries < RETRIES_MAX => {
+                AlarmEnd::Retry(now.plus_ms(RETRY_DELAY_MS << alarm.retries.min(RETRIES_MAX)))
+            }
+            (true, false) => AlarmEnd::GivenUp,
+        };
+        if let AlarmEnd::Retry(due) = end {
+            self.flush().await?;
+            let again = Alarm { due, retries: alarm.retries + 1, ..alarm };
+            self.settle_alarm(Some(again)).await?;
+            return Ok(end);
+        }
+        if !touched {
+            // Together with what the handler wrote last.
+            self.write(|database| database.set_alarm(None)).await?;
+        }
+        self.flush().await?;
+        let set = self.read(|database| database.alarm()).await?.flatten();
+        self.settle_alarm(set.map(|at| Alarm { at, due: at, retries: 0 })).await?;
+        Ok(end)
+    }
+
+    /// The alarm could not be delivered: it goes off again then, and that does not count.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub async fn postpone_alarm(&self, alarm: Alarm, due: Timestamp) -> Answer<()> {
+        self.settle_alarm(Some(Alarm { due, ..alarm })).await
+    }
+
+    async fn settle_alarm(&self, alarm: Option<Alarm>) -> Answer<()> {
+        let (alarms, object) = (self.alarms.clone(), self.object.clone());
+        self.blocking(move |_, _| alarms.settle(&object, alarm)).await
+    }
+
+    fn touch_alarm(&self) {
+        if let Some(touched) = self.handler().as_mut() {
+            *touched = true;
+        }
+    }
+
+    fn handler(&self) -> std::sync::MutexGuard<'_, Option<bool>> {
+        self.handler.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn publish(&self) -> impl FnMut(Option<Timestamp>) -> Answer<()> + Send + 'static {
+        let (alarms, object) = (self.alarms.clone(), self.object.clone());
+        move |at| alarms.set(&object, at)
+    }
+
+    /// Asks a database that may not exist.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Database) -> Answer<T> + Send + 'static,
+    ) -> Answer<Option<T>> {
+        self.blocking(move |databases, slot| databases.with_existing(slot, work)).await
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Database) -> Answer<T> + Send + 'static,
+    ) -> Answer<T> {
+        let done = self.blocking(move |databases, slot| databases.with(slot, work)).await;
+        // Also after an error: some of several statements may have been done.
+        self.dirty.store(true, SeqCst);
+        self.written.notify_one();
+        done
+    }
+
+    /// Does work on a thread that may block. Dropped, it is done all the same.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Databases, &Slot) -> Answer<T> + Send + 'static,
+    ) -> Answer<T> {
+        self.blocking_in(self.turn().await, work).await
+    }
+
+    async fn blocking_in<T: Send + 'static>(
+        &self,
+        turn: OwnedMutexGuard<()>,
+        work: impl FnOnce(&Databases, &Slot) -> Answer<T> + Send + 'static,
+    ) -> Answer<T> {
+        let (databases, slot) = (self.databases.clone(), Arc::clone(&self.slot));
+        let work = move || {
+            let done = work(&databases, &slot);
+            drop(turn);
+            done
+        };
+        let done = tokio::task::spawn_blocking(work).await;
+        done.unwrap_or_else(|panic| Err(StorageError::Failed(panic.to_string())))
+    }
+
+    async fn turn(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.slot.turn).lock_owned().await
+    }
+}
+
+fn check_keys(keys: &[String]) -> Answer<()> {
+    check_count(keys.len())?;
+    keys.iter().try_for_each(|key| check_key(key))
+}
+
+fn check_count(count: usize) -> Answer<()> {
+    if count > KEYS_MAX {
+        return Err(StorageError::Limit(format!("Maximum number of keys is {KEYS_MAX}. {count} were provided.")));
+    }
+    Ok(())
+}
+
+fn check_key(key: &str) -> Answer<()> {
+    if key.len() > KEY_MAX_BYTES {
+        let size = key.len();
+        return Err(StorageError::Limit(format!(
+            "Keys cannot be larger than {KEY_MAX_BYTES} bytes. A key of size {size} was provided."
+        )));
+    }
+    Ok(())
+}

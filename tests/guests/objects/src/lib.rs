@@ -1,0 +1,139 @@
+//! A Worker for end-to-end tests of Durable Objects and service bindings.
+//!
+//! | route | does |
+//! | --- | --- |
+//! | `POST /run/BINDING/NAME`, body: operations | has the object `NAME` do them, answers their results; see `script.rs` |
+//! | `POST /run-id/BINDING/ID`, body: operations | the same, by the id |
+//! | `* /at/BINDING/NAME/…` | passes the request on to the object |
+//! | `GET /ids/BINDING?name=` | answers `{named, unique, again}`; `again` is `named` read from its text |
+//! | `* /service/BINDING/…` | passes the request on to another Worker |
+//! | `GET /plain?url=&route=` | an ordinary request with the header that names a binding |
+//! | `GET /whoami` | the name of this Worker, and the URL it was asked for |
+
+mod objects;
+mod script;
+
+use miniflow_sdk::*;
+use serde::Deserialize;
+use serde_json::json;
+
+#[derive(Deserialize)]
+struct Query {
+    name: Option<String>,
+    url: Option<String>,
+    route: Option<String>,
+}
+
+#[event(fetch)]
+async fn fetch(req: Request, env: Env, _ctx: Context) -> Result<Response> {
+    answer(req, env).await.or_else(|error| {
+        let refusal = Response::from_json(&json!({ "error": error.to_string(), "code": error.code() }))?;
+        Ok(refusal.with_status(500))
+    })
+}
+
+async fn answer(req: Request, env: Env) -> Result<Response> {
+    let path = req.path();
+    let mut words = path.splitn(5, '/').skip(1);
+    let mut word = || words.next().unwrap_or_default();
+    match word() {
+        "run" | "at" => {
+            let stub = env.durable_object(word())?.get_by_name(word())?;
+            stub.fetch_with_request(pass_on(req, word()).await?).await
+        }
+        "run-id" => {
+            let namespace = env.durable_object(word())?;
+            let stub = namespace.id_from_string(word())?.get_stub()?;
+            stub.fetch_with_request(pass_on(req, "").await?).await
+        }
+        "ids" => {
+            let namespace = env.durable_object(word())?;
+            let query: Query = req.query()?;
+            let named = namespace.id_from_name(&query.name.unwrap_or_default())?;
+            let again = namespace.id_from_string(&named.to_string().to_uppercase())?;
+            assert!(again == named && again.name().is_none() && named.name().is_some());
+            Response::from_json(&json!({
+                "named": named.to_string(),
+                "again": again.to_string(),
+                "unique": namespace.unique_id()?.to_string(),
+            }))
+        }
+        "service" => {
+            let service = env.service(word())?;
+            let rest = [word(), word()].join("/");
+            service.fetch_request(pass_on(req, &rest).await?).await
+        }
+        "plain" => {
+            let query: Query = req.query()?;
+            let mut init = RequestInit::new();
+            let headers = Headers::new();
+            headers.set("miniflow-route", &query.route.unwrap_or_default())?;
+            init.with_headers(headers);
+            Fetch::Request(Request::new_with_init(&query.url.unwrap_or_default(), init)?).send().await
+        }
+        "whoami" => Response::from_json(&json!({
+            "worker": env.var("NAME").map(|name| name.to_string()).unwrap_or_default(),
+            "url": req.url()?.to_string(),
+            "route": req.headers().get("miniflow-route")?,
+        })),
+        _ => Response::error("no such route", 404),
+    }
+}
+
+/// The request, for another host and path. Its body is not looked at.
+async fn pass_on(mut req: Request, path: &str) -> Result<Request> {
+    let url = match req.url()?.query() {
+        Some(query) => format!("https://inside.test/{path}?{query}"),
+        None => format!("https://inside.test/{path}"),
+    };
+    let (method, headers) = (req.method(), req.headers().clone());
+    let body = if method == Method::Get { None } else { Some(Body::from(req.stream()?)) };
+    Request::new_with_init(&url, RequestInit { method, headers, body, redirect: RequestRedirect::Manual })
+}
+
+/// Gives back what it was created with.
+#[workflow]
+pub struct Echo {}
+
+impl WorkflowEntrypoint for Echo {
+    type Input = serde_json::Value;
+    type Output = serde_json::Value;
+
+    fn new(_ctx: Context, _env: Env) -> Self {
+        Self {}
+    }
+
+    async fn run(&self, event: WorkflowEvent<Self::Input>, step: WorkflowStep) -> Result<Self::Output> {
+        step.do_("echo", move |_| {
+            let payload = event.payload.clone();
+            async move { Ok(payload) }
+        })
+        .await
+    }
+}
+
+/// Asks an object in a step.
+#[workflow]
+pub struct Asks {
+    env: Env,
+}
+
+impl WorkflowEntrypoint for Asks {
+    type Input = serde_json::Value;
+    type Output = serde_json::Value;
+
+    fn new(_ctx: Context, env: Env) -> Self {
+        Self { env }
+    }
+
+    async fn run(&self, event: WorkflowEvent<Self::Input>, step: WorkflowStep) -> Result<Self::Output> {
+        step.do_("ask", |_| async {
+            let stub = self.env.durable_object("KEEPER")?.get_by_name("asked")?;
+            let mut init = RequestInit::new();
+            init.with_method(Method::Post).with_body(Some(event.payload.to_string().into()));
+            let mut answer = stub.fetch_with_request(Request::new_with_init("http://inside.test/", init)?).await?;
+            answer.json().await
+        })
+        .await
+    }
+}
