@@ -174,6 +174,14 @@ impl Dev {
         Refusal { code: status.code(), text: log.text() }
     }
 
+    /// Runs `miniflow check` on it, and returns what it says.
+    #[must_use]
+    #[track_caller]
+    pub fn checked(&self) -> Refusal {
+        let output = self.command_of("check").args(&self.args).output().expect("the program under test can be started");
+        Refusal { code: output.status.code(), text: String::from_utf8_lossy(&output.stderr).into_owned() }
+    }
+
     /// What has to be there as long as the process is, also when this is gone.
     fn folders(&self) -> Vec<Arc<TempDir>> {
         let state = match &self.state {
@@ -185,12 +193,26 @@ impl Dev {
     }
 
     fn command(&self) -> Command {
+        let mut command = self.command_of("dev");
+        match &self.state {
+            State::Default => {}
+            State::Temporary(_) | State::Given(_) => {
+                command.arg("--persist-to").arg(self.state());
+            }
+        }
+        command.args(&self.args).env("MINIFLOW_PORT", "0");
+        command
+    }
+
+    /// The command `name` on the Workers, without further arguments.
+    fn command_of(&self, name: &str) -> Command {
         let program = program();
         let mut command = Command::new(&program);
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MINIFLOW_")) {
+        let is_ours = |name: &str| name.starts_with("MINIFLOW_") || name == "CLOUDFLARE_ENV";
+        for (name, _) in std::env::vars_os().filter(|(name, _)| is_ours(&name.to_string_lossy())) {
             command.env_remove(name);
         }
-        command.arg("dev");
+        command.arg(name);
         if self.beside.is_empty() {
             command.arg(&self.path);
         } else {
@@ -201,16 +223,8 @@ impl Dev {
         if self.component.is_some() {
             command.arg("--no-build");
         }
-        match &self.state {
-            State::Default => {}
-            State::Temporary(_) | State::Given(_) => {
-                command.arg("--persist-to").arg(self.state());
-            }
-        }
         command
-            .args(&self.args)
             .env("NO_COLOR", "1")
-            .env("MINIFLOW_PORT", "0")
             // Kept between runs of the tests, and apart from the developer's.
             .env("MINIFLOW_CACHE_DIR", program.with_file_name("miniflow-tests-cache"))
             .envs(self.variables.iter().map(|(name, value)| (name, value)))

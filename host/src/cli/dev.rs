@@ -12,6 +12,7 @@ use miniflow_runtime::storage;
 use tokio::net::TcpListener;
 use tracing_subscriber::layer::SubscriberExt;
 
+use super::project::{self, ProjectArgs};
 use super::{place, stop};
 use crate::bindings::logging::{Level, LogLine, LogSink};
 use crate::config::{self, Problem, Problems, Project};
@@ -21,28 +22,22 @@ use crate::report::{self, Banner, Console, Printer, Served, StateKept, Style, te
 use crate::server::{Built, Server, ServerOptions};
 use crate::wasm::default_cache_dir;
 
+/// The port that wrangler has too.
+const PORT: u16 = 8787;
+
 /// Build and serve a Worker, and keep its workflow instances between sessions
 #[derive(Debug, Args)]
 pub(super) struct DevArgs {
-    /// A folder with a `wrangler.jsonc`, `.json` or `.toml`, or with a `Cargo.toml`; one of these files; or a `.wasm` file
-    #[arg(value_name = "PATH", conflicts_with = "config")]
-    path: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) project: ProjectArgs,
 
-    /// Serve this one instead of PATH; once for each Worker, the first takes the requests
-    #[arg(short, long, env = "MINIFLOW_CONFIG", hide_env_values = true, value_name = "PATH")]
-    config: Vec<PathBuf>,
+    /// The port to listen on; 0 takes any that is free [default: `dev.port` of the configuration, or 8787]
+    #[arg(long, env = "MINIFLOW_PORT", hide_env_values = true)]
+    port: Option<u16>,
 
-    /// Work in this folder: all paths are relative to it
-    #[arg(long, env = "MINIFLOW_CWD", hide_env_values = true, value_name = "FOLDER")]
-    cwd: Option<PathBuf>,
-
-    /// The port to listen on; 0 takes any that is free
-    #[arg(long, env = "MINIFLOW_PORT", hide_env_values = true, default_value_t = 8787)]
-    port: u16,
-
-    /// The address to listen on
-    #[arg(long, env = "MINIFLOW_IP", hide_env_values = true, default_value = "localhost", value_parser = parse_ip)]
-    ip: IpAddr,
+    /// The address to listen on [default: `dev.ip` of the configuration, or localhost]
+    #[arg(long, env = "MINIFLOW_IP", hide_env_values = true, value_parser = parse_ip)]
+    ip: Option<IpAddr>,
 
     /// Where to keep the state [default: .miniflow/state in the folder of the Worker]
     #[arg(long, env = "MINIFLOW_PERSIST_TO", hide_env_values = true, value_name = "FOLDER")]
@@ -150,24 +145,6 @@ impl StateFolder {
 }
 
 impl DevArgs {
-    /// Loads every Worker that was asked for.
-    fn projects(&self) -> Result<Vec<Project>, Problems> {
-        let here = [PathBuf::from(".")];
-        let paths = match &self.path {
-            Some(path) => std::slice::from_ref(path),
-            None if self.config.is_empty() => &here,
-            None => &self.config,
-        };
-        let (mut projects, mut problems) = (Vec::new(), Problems::default());
-        for path in paths {
-            match config::load(path) {
-                Ok(project) => projects.push(project),
-                Err(errors) => problems.extend(errors),
-            }
-        }
-        problems.or(projects).map(|(projects, _)| projects)
-    }
-
     pub(super) fn options(&self, project: &Project) -> DevOptions {
         let state = match &self.persist_to {
             _ if self.ephemeral => StateFolder::None,
@@ -175,7 +152,10 @@ impl DevArgs {
             None => StateFolder::OfProject(project.root.join(OWN_FOLDER).join("state")),
         };
         DevOptions {
-            address: SocketAddr::new(self.ip, self.port),
+            address: SocketAddr::new(
+                self.ip.or(project.dev.ip).unwrap_or(Ipv4Addr::LOCALHOST.into()),
+                self.port.or(project.dev.port).unwrap_or(PORT),
+            ),
             state,
             durability: self.durability,
             test_scheduled: self.test_scheduled,
@@ -193,13 +173,9 @@ impl DevArgs {
 ///
 /// When the Worker cannot be served.
 pub(super) async fn run(args: DevArgs, style: Style) -> Result<(), Problems> {
-    if let Some(folder) = &args.cwd {
-        std::env::set_current_dir(folder).map_err(|error| {
-            Problem::error(format!("cannot work in `{}`: {error}", folder.display()))
-                .with_hint("pass a folder with `--cwd`")
-        })?;
-    }
-    let projects = args.projects()?;
+    let notes: Problems = args.project.of_wrangler.note().into_iter().collect();
+    terminal::stderr(&report::problems(&notes, style));
+    let projects = args.project.load(project::variable)?;
     let Some(first) = projects.first() else { return Ok(()) };
     for project in &projects {
         terminal::stderr(&report::problems(&project.warnings, style));
@@ -211,13 +187,17 @@ pub(super) async fn run(args: DevArgs, style: Style) -> Result<(), Problems> {
     prepare_state(&options.state, first)?;
     let workers = build_all(projects, args.no_build).await?;
     let (console, printer) = start_console(options.log_level, style)?;
+    for Built { project, .. } in workers.iter().filter(|built| !built.project.without_effect.is_empty()) {
+        let keys = project.without_effect.join("`, `");
+        tracing::debug!("`{}`: of its configuration `{keys}` change nothing here", project.name);
+    }
     let served = serve_until_stopped(workers, &options, listener, console, style).await;
     printer.finish();
     served
 }
 
 /// Builds every Worker, one after the other: cargo uses all cores by itself.
-async fn build_all(projects: Vec<Project>, no_build: bool) -> Result<Vec<Built>, Problems> {
+pub(super) async fn build_all(projects: Vec<Project>, no_build: bool) -> Result<Vec<Built>, Problems> {
     let (mut workers, mut problems) = (Vec::new(), Problems::default());
     for project in projects {
         let built = match no_build {
@@ -314,7 +294,7 @@ fn start_console(level: LogLevel, style: Style) -> Result<(Option<Console>, Prin
 }
 
 /// Takes no lines.
-struct Silence;
+pub(super) struct Silence;
 
 impl LogSink for Silence {
     fn line(&self, _: LogLine) {}
@@ -330,8 +310,5 @@ impl Progress for ToTerminal {
 }
 
 fn parse_ip(text: &str) -> Result<IpAddr, String> {
-    if text == "localhost" {
-        return Ok(Ipv4Addr::LOCALHOST.into());
-    }
-    text.parse().map_err(|_| "not an IP address, such as 127.0.0.1".to_owned())
+    config::parse_ip(text).ok_or_else(|| "not an IP address, such as 127.0.0.1".to_owned())
 }

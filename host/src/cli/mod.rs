@@ -3,14 +3,17 @@
 //! Only here are environment variables read (each flag has one, `MINIFLOW_` and its name), and only here and in
 //! `report` is anything printed. The exit code is 0, 1 if the command failed, 2 if the arguments make no sense.
 
+mod check;
 pub mod client;
 mod dev;
 mod place;
+mod project;
 mod stop;
 #[cfg(test)]
 mod tests;
 mod time;
 mod version;
+mod wrangler;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -26,6 +29,7 @@ Examples:
   miniflow dev                           serve the Worker of this folder
   miniflow dev my-worker --port 0        serve another one, on any free port
   miniflow dev worker.wasm --ephemeral   serve a built component, keep nothing
+  miniflow check -e staging              build and check an environment, run nothing
   miniflow time advance 3d               let three days pass on a server that runs";
 
 /// Run Workers compiled to WebAssembly on your machine, with durable Workflows
@@ -39,6 +43,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Dev(dev::DevArgs),
+    Check(check::CheckArgs),
     Time(time::TimeArgs),
 }
 
@@ -70,6 +75,7 @@ fn run(cli: Cli, style: Style) -> Result<(), Problems> {
         .map_err(|error| Problem::error(format!("could not start threads: {error}")))?;
     match cli.command {
         Command::Dev(args) => runtime.block_on(dev::run(args, style)),
+        Command::Check(args) => runtime.block_on(check::run(args, style)),
         Command::Time(args) => runtime.block_on(time::run(args)),
     }
 }

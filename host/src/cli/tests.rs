@@ -28,11 +28,15 @@ fn the_arguments_are_consistent() {
 #[test]
 fn every_flag_has_a_variable() {
     let command = Cli::command();
-    let dev = command.find_subcommand("dev").expect("there is one");
-    for argument in dev.get_arguments().filter(|argument| !argument.is_positional()) {
-        let long = argument.get_long().expect("flags are long");
-        let variable = format!("MINIFLOW_{}", long.replace('-', "_").to_uppercase());
-        assert_eq!(argument.get_env(), Some(variable.as_ref()), "--{long}");
+    for name in ["dev", "check"] {
+        let command = command.find_subcommand(name).expect("there is one");
+        let flags = command.get_arguments().filter(|argument| !argument.is_positional());
+        // Those that mean nothing need no variable either.
+        for argument in flags.filter(|argument| !argument.is_hide_set()) {
+            let long = argument.get_long().expect("flags are long");
+            let variable = format!("MINIFLOW_{}", long.replace('-', "_").to_uppercase());
+            assert_eq!(argument.get_env(), Some(variable.as_ref()), "--{long}");
+        }
     }
 }
 
@@ -76,6 +80,47 @@ fn flags_are_taken() {
 }
 
 #[test]
+fn the_configuration_says_where_it_is_served_unless_a_flag_does() {
+    let mut project = Project::bare("w", Path::new("/w"), Source::Wasm("/w/w.wasm".into()));
+    project.dev.port = Some(3000);
+    project.dev.ip = Some(Ipv4Addr::UNSPECIFIED.into());
+    assert_eq!(parse("dev").options(&project).address, (Ipv4Addr::UNSPECIFIED, 3000).into());
+    assert_eq!(parse("dev --port 1 --ip localhost").options(&project).address, (Ipv4Addr::LOCALHOST, 1).into());
+}
+
+#[test]
+fn an_environment_is_chosen_by_flag_before_variable() {
+    let environment = |arguments: &str| {
+        let variable = |name: &str| (name == "CLOUDFLARE_ENV").then(|| "of-the-machine".to_owned());
+        parse(arguments).project.options(variable).env
+    };
+    assert_eq!(environment("dev").as_deref(), Some("of-the-machine"));
+    assert_eq!(environment("dev -e staging").as_deref(), Some("staging"));
+    assert_eq!(environment("dev --env=").as_deref(), Some(""));
+}
+
+#[test]
+fn variables_and_their_files_are_taken_in_order() {
+    let options = parse("dev --var A:b:c --var B: --env-file one --env-file two").project.options(|_| None);
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(options.vars, [pair("A", "b:c"), pair("B", "")]);
+    assert_eq!(options.env_files, [PathBuf::from("one"), PathBuf::from("two")]);
+}
+
+#[test]
+fn flags_of_wrangler_that_mean_nothing_are_named_in_one_line() {
+    let note = |arguments: &str| parse(arguments).project.of_wrangler.note().map(|note| note.to_string());
+    assert_eq!(note("dev"), None);
+    assert_eq!(note("dev --minify").as_deref(), Some("note: `--minify` changes nothing here"));
+    assert_eq!(
+        note("dev --remote=false --inspector-port 9229 --compatibility-flag a --compatibility-flag b --live-reload x")
+            .as_deref(),
+        Some("note: `--compatibility-flag`, `--inspector-port`, `--live-reload`, `--remote` change nothing here")
+    );
+    assert_eq!(parse("dev --live-reload x").project.path, Some(PathBuf::from("x")));
+}
+
+#[test]
 fn arguments_that_make_no_sense_are_refused() {
     for (arguments, expected) in [
         ("", "Usage: miniflow <COMMAND>"),
@@ -85,6 +130,9 @@ fn arguments_that_make_no_sense_are_refused() {
         ("dev --durability some", "[possible values: normal, full]"),
         ("dev --log-level loud", "[possible values: none, error, warn, info, debug]"),
         ("dev --prot 1", "'--port'"),
+        ("dev --var A", "not a name and a value, such as GREETING:hello"),
+        ("dev --var a-b:c", "\"a-b\" is not a name, such as GREETING"),
+        ("check --port 1", "'--port'"),
     ] {
         let error = Cli::try_parse_from(["miniflow"].into_iter().chain(arguments.split_whitespace()));
         let error = error.expect_err("it makes no sense").to_string();

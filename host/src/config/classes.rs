@@ -64,34 +64,57 @@ impl WorkflowEntry {
 
 fn check_configured(project: &Project, entries: &[WorkflowEntry], exported: &[&str], problems: &mut Problems) {
     let own: Vec<&WorkflowEntry> = entries.iter().filter(|entry| entry.script_name.is_none()).collect();
-    for entry in own.iter().filter(|entry| !exported.contains(&entry.class_name.as_str())) {
+    let is_unknown = |entry: &&&WorkflowEntry| !exported.contains(&entry.class_name.as_str());
+    let unknown: Vec<&WorkflowEntry> = own.iter().filter(is_unknown).copied().collect();
+    for (index, entry) in unknown.iter().enumerate() {
         let problem = Problem::error(format!(
             "workflow `{}` is of class `{}`, which the Worker does not export",
             entry.name, entry.class_name
         ));
-        let problem = match nearest(&entry.class_name, exported.iter().copied()) {
-            Some(meant) => problem.with_hint(format!("did you mean `{meant}`? It exports {}", list(exported))),
-            None if exported.is_empty() => problem.with_hint("it exports no workflow class at all"),
-            None => problem.with_hint(format!("it exports {}", list(exported))),
+        let meant =
+            nearest(&entry.class_name, exported.iter().copied()).map(|meant| format!("did you mean `{meant}`?"));
+        // What it exports is the same for all of them.
+        let list = (index == 0).then(|| match exported {
+            [] => "it exports no workflow class at all".to_owned(),
+            _ => format!("it exports {}", list(exported)),
+        });
+        let hint = match (meant, list) {
+            (Some(meant), Some(list)) => format!("{meant} {}", capitalized(&list)),
+            (Some(hint), None) | (None, Some(hint)) => hint,
+            (None, None) => "correct `class_name`, or export such a class".to_owned(),
         };
+        let problem = problem.with_hint(hint);
         problems.push(match &entry.class_place {
             Some(place) => problem.at(place.clone()),
             None => problem,
         });
     }
-    for class in exported.iter().filter(|class| !own.iter().any(|entry| entry.class_name == **class)) {
-        let entry = WorkflowEntry::of_class(class);
-        problems.push(
-            Problem::warning(format!(
-                "the Worker `{}` exports the workflow class `{class}`, which nothing in the configuration binds",
-                project.name
-            ))
-            .with_hint(format!(
-                "add `{{ \"name\": \"{}\", \"binding\": \"{}\", \"class_name\": \"{class}\" }}` to `workflows`",
-                entry.name, entry.binding
-            )),
-        );
+    // Most of these would be about the class that was meant.
+    if unknown.is_empty() {
+        problems.extend(unbound(project, &own, exported));
     }
+}
+
+/// Points out the classes of `exported` that none of `own` is of.
+fn unbound(project: &Project, own: &[&WorkflowEntry], exported: &[&str]) -> Option<Problem> {
+    let is_unbound = |class: &&&str| !own.iter().any(|entry| entry.class_name == **class);
+    let classes: Vec<&str> = exported.iter().filter(is_unbound).copied().collect();
+    let subject = match classes.len() {
+        0 => return None,
+        1 => "workflow class",
+        _ => "workflow classes",
+    };
+    let message = format!(
+        "the Worker `{}` exports the {subject} {}, which nothing in the configuration binds",
+        project.name,
+        list(&classes)
+    );
+    let lines = classes.iter().map(|class| {
+        let entry = WorkflowEntry::of_class(class);
+        format!("`{{ \"name\": \"{}\", \"binding\": \"{}\", \"class_name\": \"{class}\" }}`", entry.name, entry.binding)
+    });
+    let lines: Vec<String> = lines.collect();
+    Some(Problem::warning(message).with_hint(format!("add {} to `workflows`", lines.join(", "))))
 }
 
 fn check_derived(entries: &[WorkflowEntry], problems: &mut Problems) {
@@ -112,6 +135,11 @@ fn check_derived(entries: &[WorkflowEntry], problems: &mut Problems) {
 pub(super) fn list(classes: &[&str]) -> String {
     let quoted: Vec<String> = classes.iter().map(|class| format!("`{class}`")).collect();
     quoted.join(", ")
+}
+
+fn capitalized(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
 }
 
 /// Splits a class name into words: `HttpOrder2Saga`, `HTTPOrder2Saga` and `http_order2_saga` alike.

@@ -23,9 +23,15 @@ pub(super) fn known() -> impl Iterator<Item = &'static str> {
     KEYS.iter().map(|(key, _)| *key)
 }
 
-/// Returns whether `key` is right where it is, and changes nothing in a local run.
-pub(super) fn has_no_effect(key: &str) -> bool {
-    NO_EFFECT.contains(&key)
+/// Returns every key that an environment can have.
+pub(super) fn of_environments() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().filter(|(_, scope)| *scope != Scope::TopLevel).map(|(key, _)| *key)
+}
+
+/// Returns the keys of `config` that are right where they are and change nothing in a local run.
+pub(super) fn without_effect(config: &Node) -> Vec<String> {
+    let entries = config.entries().unwrap_or_default().iter().map(|entry| entry.key.clone());
+    entries.filter(|key| NO_EFFECT.contains(&key.as_str())).collect()
 }
 
 /// Returns what `config` asks for and this version does not run, once each. What is empty asks for nothing.
@@ -97,9 +103,6 @@ const NOT_RUN: &[&str] = &[
     "wasm_modules",
     "websearch",
     "worker_loaders",
-    "env",
-    "dev",
-    "secrets",
 ];
 
 /// What concerns deployment, or the bundling of JavaScript.
@@ -234,3 +237,38 @@ const KEYS: &[(&str, Scope)] = &[
     ("text_blobs", Scope::TopLevel),
     ("wasm_modules", Scope::TopLevel),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_becomes_of_every_key_is_documented() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
+        let docs = std::fs::read_to_string(path).expect("the documentation is there");
+        let (read, rest) = docs.split_once("## What is not run").expect("there is such a section");
+        let (not_run, no_effect) = rest.split_once("## What changes nothing").expect("there is such a section");
+        let says = |section: &str, key: &str| {
+            [format!("`{key}`"), format!("`{key}.")].iter().any(|word| section.contains(word))
+        };
+        for (key, _) in KEYS {
+            let is_not_run = NOT_RUN.iter().any(|path| path == key);
+            let section = if NO_EFFECT.contains(key) {
+                no_effect
+            } else if is_not_run && !says(read, key) {
+                not_run
+            } else {
+                read
+            };
+            assert!(says(section, key), "{key}");
+        }
+    }
+
+    #[test]
+    fn every_key_of_the_tables_is_known() {
+        let first = |path: &&'static str| path.split(['.', '[']).next().unwrap_or_default();
+        for key in NO_EFFECT.iter().chain(NOT_RUN).map(first) {
+            assert!(scope(key).is_some(), "{key}");
+        }
+    }
+}

@@ -1,14 +1,16 @@
 //! Finds what PATH means and loads it.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
+use super::options::LoadOptions;
 use super::problem::{Problem, Problems};
 use super::raw::{Document, Parser, unreadable};
 use super::resolved::{Project, Source};
 use super::source::{self, absolute, extension};
 use super::validate::{self, folder};
-use super::{jsonc, manifest, toml};
+use super::{environment, jsonc, manifest, secrets, toml};
 
 /// In the order in which wrangler looks for them.
 const CONFIG_NAMES: [&str; 3] = ["wrangler.json", "wrangler.jsonc", "wrangler.toml"];
@@ -21,9 +23,9 @@ const PATH_HINT: &str = "PATH is a folder with a `wrangler.jsonc` (or `.json`, `
 /// # Errors
 ///
 /// When anything found is an error: all of them, and everything else there is to point out.
-pub fn load(path: &Path) -> Result<Project, Problems> {
+pub fn load(path: &Path, options: &LoadOptions) -> Result<Project, Problems> {
     let mut problems = Problems::default();
-    match load_into(&plain(path), &mut problems) {
+    match load_into(&plain(path), options, &mut problems) {
         Ok(project) if !problems.has_errors() => Ok(Project { warnings: problems, ..project }),
         Ok(_) => Err(problems),
         Err(last) => {
@@ -34,15 +36,16 @@ pub fn load(path: &Path) -> Result<Project, Problems> {
 }
 
 /// Returns the project, or what makes it impossible to go on. What does not is added to `problems`.
-fn load_into(path: &Path, problems: &mut Problems) -> Result<Project, Problems> {
-    match find(path, problems)? {
-        Found::Config(file) => of_config(&file, problems),
+fn load_into(path: &Path, options: &LoadOptions, problems: &mut Problems) -> Result<Project, Problems> {
+    let project = match find(path, problems)? {
+        Found::Config(file) => of_config(&file, options, problems)?,
         Found::Manifest(file) => {
             let name = manifest::package_name(&file)?;
-            bare(name, &file, |manifest| Source::Crate { manifest })
+            bare(&name, &file, options, problems, |manifest| Source::Crate { manifest })?
         }
-        Found::Wasm(file) => bare(stem(&file), &file, Source::Wasm),
-    }
+        Found::Wasm(file) => bare(&stem(&file), &file, options, problems, Source::Wasm)?,
+    };
+    Ok(project)
 }
 
 /// Returns `path` without what does not matter, such as the `.` of `./worker`; the current folder is `.`.
@@ -108,11 +111,15 @@ fn project_above(folder: &Path) -> Option<PathBuf> {
     absolute.ancestors().skip(1).find(has_project).map(Path::to_owned)
 }
 
-fn of_config(file: &Path, problems: &mut Problems) -> Result<Project, Problems> {
+fn of_config(file: &Path, options: &LoadOptions, problems: &mut Problems) -> Result<Project, Problems> {
     let parse: Parser = if extension(file).as_deref() == Some("toml") { toml::parse } else { jsonc::parse };
     let document = Document::read(file, parse)?;
+    validate::check_written(&document, problems)?;
+    let document = environment::choose(document, options.environment(), problems);
     let root = folder(file);
-    let settings = validate::settings(&document, &root, problems)?;
+    let settings = validate::settings(&document, &root, problems);
+    // Before what may be wrong with the source: everything that is wrong is said at once.
+    let variables = secrets::variables(&root, settings.vars, settings.secrets_required.as_ref(), options, problems);
     let build = source::decide(&document, &root, settings.main.as_ref(), settings.build)?;
     problems.extend(build.note);
     // Asked for even where the configuration has a name: a workspace without a package cannot be built.
@@ -120,11 +127,16 @@ fn of_config(file: &Path, problems: &mut Problems) -> Result<Project, Problems> 
         Source::Crate { manifest } => manifest::package_name(manifest)?,
         Source::Wasm(file) => stem(file),
     };
-    let name = settings.name.clone().unwrap_or(default_name);
+    let name = settings.name.unwrap_or_else(|| document.full_name(&default_name));
+    let mut watched_files = vec![absolute(file)?];
+    watched_files.extend(manifest_of(&build.source));
+    for file in &variables.files {
+        watched_files.push(absolute(file)?);
+    }
     Ok(Project {
         config: Some(absolute(file)?),
         build: build.command,
-        vars: settings.vars,
+        vars: variables.vars,
         cpu_ms: settings.cpu_ms,
         workflows: Some(settings.workflows),
         crons: settings.crons,
@@ -134,15 +146,49 @@ fn of_config(file: &Path, problems: &mut Problems) -> Result<Project, Problems> 
         durable_object_classes: settings.durable_object_classes,
         kv_namespaces: settings.kv_namespaces,
         services: settings.services,
-        secrets_required: settings.secrets_required,
+        secrets_required: settings.secrets_required.map(|required| required.names).unwrap_or_default(),
+        dev: settings.dev,
+        watched_files,
         unsupported: settings.unsupported,
+        without_effect: settings.without_effect,
         ..Project::bare(name, &absolute(&root)?, build.source)
     })
 }
 
 /// Returns the project that is `file` without a configuration.
-fn bare(name: String, file: &Path, source: impl FnOnce(PathBuf) -> Source) -> Result<Project, Problems> {
-    Ok(Project::bare(name, &absolute(&folder(file))?, source(absolute(file)?)))
+fn bare(
+    name: &str,
+    file: &Path,
+    options: &LoadOptions,
+    problems: &mut Problems,
+    source: impl FnOnce(PathBuf) -> Source,
+) -> Result<Project, Problems> {
+    let root = folder(file);
+    let name = match options.environment() {
+        None => name.to_owned(),
+        Some(environment) => {
+            problems.push(
+                Problem::warning(format!("there is no configuration, so there is no environment `{environment}`"))
+                    .with_hint(format!("write a `wrangler.jsonc` with `env.{environment}`, or choose no environment")),
+            );
+            format!("{name}-{environment}")
+        }
+    };
+    let variables = secrets::variables(&root, BTreeMap::new(), None, options, problems);
+    let source = source(absolute(file)?);
+    let mut watched_files: Vec<PathBuf> = manifest_of(&source).into_iter().collect();
+    let configs = CONFIG_NAMES.iter().map(|name| in_folder(&root, name));
+    for file in configs.chain(variables.files) {
+        watched_files.push(absolute(&file)?);
+    }
+    Ok(Project { vars: variables.vars, watched_files, ..Project::bare(name, &absolute(&root)?, source) })
+}
+
+fn manifest_of(source: &Source) -> Option<PathBuf> {
+    match source {
+        Source::Crate { manifest } => Some(manifest.clone()),
+        Source::Wasm(_) => None,
+    }
 }
 
 fn stem(file: &Path) -> String {

@@ -16,6 +16,9 @@ mod toml;
 
 mod nearest;
 
+mod options;
+
+mod environment;
 mod fields;
 mod keys;
 mod manifest;
@@ -23,10 +26,13 @@ mod names;
 mod source;
 mod validate;
 
+mod dev;
+mod dotenv;
 mod exports;
 mod object_classes;
 mod objects;
 mod queues;
+mod secrets;
 mod stores;
 mod triggers;
 mod workflows;
@@ -36,11 +42,14 @@ mod load;
 mod resolved;
 
 pub use classes::BoundClasses;
+pub(crate) use dev::parse_ip;
 pub use load::load;
+pub(crate) use names::is_identifier;
+pub use options::LoadOptions;
 pub use problem::{Part, Place, Position, Problem, Problems, Severity};
 pub use resolved::{
-    BuildCommand, ClassStorage, CronEntry, DurableObjectBinding, DurableObjectClass, KvBinding, Project, QueueConsumer,
-    QueueProducer, ServiceBinding, Source, Var, WorkflowEntry,
+    BuildCommand, ClassStorage, CronEntry, DevSettings, DurableObjectBinding, DurableObjectClass, KvBinding, Project,
+    QueueConsumer, QueueProducer, Secret, ServiceBinding, Source, Var, WorkflowEntry,
 };
 
 #[cfg(test)]

@@ -93,7 +93,7 @@ pub(super) fn check(document: &Document, problems: &mut Problems) {
 }
 
 /// Returns whether code can say `env.NAME`.
-pub(super) fn is_identifier(name: &str) -> bool {
+pub(crate) fn is_identifier(name: &str) -> bool {
     let starts = |character: char| character.is_alphabetic() || matches!(character, '_' | '$');
     name.starts_with(starts) && name.chars().all(|character| starts(character) || character.is_alphanumeric())
 }

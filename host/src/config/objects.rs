@@ -14,19 +14,19 @@ pub(super) fn bindings(
     own_name: Option<&str>,
     problems: &mut Problems,
 ) -> Vec<DurableObjectBinding> {
-    const FIELD: &str = "durable_objects";
-    let Some(node) = document.root.get(FIELD) else { return Vec::new() };
-    let Some(node) = fields::object(document, node, FIELD, problems) else { return Vec::new() };
-    check_keys(document, node, FIELD, &["bindings"], problems);
+    let Some(node) = document.root.get("durable_objects") else { return Vec::new() };
+    let field = document.field("durable_objects");
+    let Some(node) = fields::object(document, node, &field, problems) else { return Vec::new() };
+    check_keys(document, node, &field, &["bindings"], problems);
     let Some(list) = node.get("bindings") else {
-        let message = format!("The field \"{FIELD}\" is missing the required \"bindings\" property.");
+        let message = format!("The field \"{field}\" is missing the required \"bindings\" property.");
         problems.push(Problem::error(message).at(document.place(node.offset)).with_hint("add `\"bindings\": []`"));
         return Vec::new();
     };
+    let field = format!("{field}.bindings");
     let mut bindings = Vec::new();
-    for (index, item) in fields::items(document, list, "durable_objects.bindings", problems).iter().enumerate() {
-        let fields = Fields::of(document, item, format!("{FIELD}.bindings[{index}]"), problems);
-        bindings.extend(binding(fields, own_name));
+    for (index, item) in fields::items(document, list, &field, problems).iter().enumerate() {
+        bindings.extend(binding(Fields::of(document, item, format!("{field}[{index}]"), problems), own_name));
     }
     bindings
 }

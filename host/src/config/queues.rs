@@ -24,16 +24,18 @@ pub(super) struct Queues {
 /// Takes the queues from `document`.
 pub(super) fn queues(document: &Document, problems: &mut Problems) -> Queues {
     let Some(node) = document.root.get("queues") else { return Queues::default() };
-    let Some(node) = fields::object(document, node, "queues", problems) else { return Queues::default() };
-    check_keys(document, node, "queues", &["consumers", "producers"], problems);
+    let field = document.field("queues");
+    let Some(node) = fields::object(document, node, &field, problems) else { return Queues::default() };
+    check_keys(document, node, &field, &["consumers", "producers"], problems);
     let mut queues = Queues::default();
     if let Some(list) = node.get("consumers") {
-        for (index, item) in fields::items(document, list, "queues.consumers", problems).iter().enumerate() {
-            queues.consumers.extend(consumer(document, item, format!("queues.consumers[{index}]"), problems));
+        let field = format!("{field}.consumers");
+        for (index, item) in fields::items(document, list, &field, problems).iter().enumerate() {
+            queues.consumers.extend(consumer(document, item, format!("{field}[{index}]"), problems));
         }
     }
     if let Some(list) = node.get("producers") {
-        for (field, item) in fields::bindings(document, list, "queues.producers", "queue", problems) {
+        for (field, item) in fields::bindings(document, list, &format!("{field}.producers"), "queue", problems) {
             queues.producers.extend(producer(Fields::of_binding(document, item, field, problems)));
         }
     }

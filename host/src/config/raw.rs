@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::keys::{self, Scope};
 use super::problem::{Place, Position, Problem, Problems};
 
 /// A file that was read.
@@ -14,6 +15,10 @@ pub(super) struct Document {
     file: PathBuf,
     text: String,
     pub(super) root: Node,
+    /// The environment it is seen by, if one was chosen and is there.
+    environment: Option<String>,
+    /// What the name of the Worker ends with.
+    name_suffix: String,
 }
 
 /// A value and the byte at which it starts.
@@ -51,24 +56,18 @@ impl Document {
     ///
     /// When the file cannot be read, is not UTF-8, or `parse` fails: one problem, with its place.
     pub(super) fn read(file: &Path, parse: Parser) -> Result<Self, Problems> {
-        let bytes = std::fs::read(file).map_err(|error| unreadable(file, &error))?;
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-        match str::from_utf8(bytes) {
-            Ok(text) => Self::parse(file, text, parse),
-            Err(error) => {
-                let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
-                let position = position(&valid, valid.len());
-                Err(Problem::error("not UTF-8 text")
-                    .at(Place { file: file.to_owned(), position: Some(position) })
-                    .with_hint("save the file as UTF-8")
-                    .into())
-            }
-        }
+        Self::parse(file, &read_text(file)?, parse)
     }
 
     fn parse(file: &Path, text: &str, parse: Parser) -> Result<Self, Problems> {
         match parse(text) {
-            Ok(root) => Ok(Self { file: file.to_owned(), text: text.to_owned(), root }),
+            Ok(root) => Ok(Self {
+                file: file.to_owned(),
+                text: text.to_owned(),
+                root,
+                environment: None,
+                name_suffix: String::new(),
+            }),
             Err(errors) => Err(errors
                 .into_iter()
                 .map(|error| {
@@ -89,10 +88,51 @@ impl Document {
         &self.file
     }
 
+    /// Returns the same file with `root` as what the environment `name` sees of it.
+    pub(super) fn seen_by(self, name: &str, root: Node) -> Self {
+        Self { root, environment: Some(name.to_owned()), ..self }
+    }
+
+    /// Returns the same file, of a Worker whose name ends with `suffix`.
+    pub(super) fn with_name_suffix(self, name_suffix: String) -> Self {
+        Self { name_suffix, ..self }
+    }
+
+    /// Returns the full name of the Worker that the file calls `name`.
+    pub(super) fn full_name(&self, name: &str) -> String {
+        format!("{name}{}", self.name_suffix)
+    }
+
+    /// Returns what the top-level key `key` is called in messages.
+    pub(super) fn field(&self, key: &str) -> String {
+        match &self.environment {
+            Some(name) if keys::scope(key) == Some(Scope::PerEnvironment) => format!("env.{name}.{key}"),
+            _ => key.to_owned(),
+        }
+    }
+
     /// Returns whether it is written in TOML.
     pub(super) fn is_toml(&self) -> bool {
         self.file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
     }
+}
+
+/// Returns the text of `file`, without a byte order mark.
+///
+/// # Errors
+///
+/// When it cannot be read or is not UTF-8.
+pub(super) fn read_text(file: &Path) -> Result<String, Problems> {
+    let bytes = std::fs::read(file).map_err(|error| unreadable(file, &error))?;
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    str::from_utf8(bytes).map(str::to_owned).map_err(|error| {
+        let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+        let position = position(&valid, valid.len());
+        Problem::error("not UTF-8 text")
+            .at(Place { file: file.to_owned(), position: Some(position) })
+            .with_hint("save the file as UTF-8")
+            .into()
+    })
 }
 
 /// Reads a text into nodes, or says what is wrong with its syntax.
@@ -214,7 +254,7 @@ fn number_to_json(number: f64) -> String {
     }
 }
 
-fn position(text: &str, offset: usize) -> Position {
+pub(super) fn position(text: &str, offset: usize) -> Position {
     let before = text.get(..offset).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     Position {

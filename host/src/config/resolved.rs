@@ -1,6 +1,8 @@
 //! A configuration as meant: what is built, what it is called, and what it is given.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +22,7 @@ pub struct Project {
     pub source: Source,
     /// What to run before each build.
     pub build: Option<BuildCommand>,
+    /// Of the configuration, of the files with secrets beside it, and of the command line.
     pub vars: BTreeMap<String, Var>,
     /// Milliseconds that a guest may compute between two waits, if not as many as by default.
     pub cpu_ms: Option<NonZeroU32>,
@@ -39,8 +42,15 @@ pub struct Project {
     pub services: Vec<ServiceBinding>,
     /// The secrets without which the Worker is not complete.
     pub secrets_required: Vec<String>,
+    /// Where it is served, if the command line does not say it.
+    pub dev: DevSettings,
+    /// Every file that was read, or would be if it existed: whatever is done to one of them, loading again may find something else.
+    /// Absolute.
+    pub watched_files: Vec<PathBuf>,
     /// What the configuration asks for and this version does not run yet, such as `kv_namespaces`: once each.
     pub unsupported: Vec<String>,
+    /// The keys of the configuration that change nothing in a local run.
+    pub without_effect: Vec<String>,
     /// What to point out although everything can be run.
     pub warnings: Problems,
 }
@@ -66,7 +76,10 @@ impl Project {
             kv_namespaces: Vec::new(),
             services: Vec::new(),
             secrets_required: Vec::new(),
+            dev: DevSettings::default(),
+            watched_files: Vec::new(),
             unsupported: Vec::new(),
+            without_effect: Vec::new(),
             warnings: Problems::default(),
         }
     }
@@ -87,6 +100,8 @@ pub struct BuildCommand {
     pub command: String,
     /// Absolute.
     pub cwd: PathBuf,
+    /// The folders whose changes make it run again. Absolute.
+    pub watch_dirs: Vec<PathBuf>,
 }
 
 /// The value of a variable.
@@ -95,6 +110,48 @@ pub enum Var {
     Text(String),
     /// Compact JSON of anything that is not a string, keys in the order written.
     Json(String),
+    /// A text that is shown nowhere.
+    Secret(Secret),
+}
+
+/// A text that is shown nowhere, not even where everything is shown to find a fault.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret {
+    text: String,
+    file: PathBuf,
+}
+
+impl Secret {
+    /// Returns the secret `text`, which stands in `file`.
+    pub fn new(text: impl Into<String>, file: &Path) -> Self {
+        Self { text: text.into(), file: file.to_owned() }
+    }
+
+    /// Returns the text, for the Worker and nobody else.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns the file it was read from.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secret").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+/// Where a configuration wants to be served.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DevSettings {
+    pub ip: Option<IpAddr>,
+    /// 0 is any that is free.
+    pub port: Option<u16>,
 }
 
 /// One workflow of a configuration.

@@ -9,7 +9,7 @@ use super::resolved::{KvBinding, ServiceBinding};
 pub(super) fn kv_namespaces(document: &Document, problems: &mut Problems) -> Vec<KvBinding> {
     let Some(node) = document.root.get("kv_namespaces") else { return Vec::new() };
     let mut namespaces = Vec::new();
-    for (field, item) in fields::bindings(document, node, "kv_namespaces", "kv_namespaces", problems) {
+    for (field, item) in fields::bindings(document, node, &document.field("kv_namespaces"), "kv_namespaces", problems) {
         let mut fields = Fields::of_binding(document, item, field, problems);
         fields.check_keys(&["binding", "id", "preview_id", "remote"]);
         let binding = fields.required("binding", "the name under which the Worker finds it, such as `MY_KV`");
@@ -37,7 +37,7 @@ pub(super) fn kv_namespaces(document: &Document, problems: &mut Problems) -> Vec
 pub(super) fn services(document: &Document, problems: &mut Problems) -> Vec<ServiceBinding> {
     let Some(node) = document.root.get("services") else { return Vec::new() };
     let mut services = Vec::new();
-    for (field, item) in fields::bindings(document, node, "services", "services", problems) {
+    for (field, item) in fields::bindings(document, node, &document.field("services"), "services", problems) {
         let mut fields = Fields::of_binding(document, item, field, problems);
         fields.check_keys(&["binding", "service", "environment", "entrypoint", "props", "dev", "remote"]);
         let binding = fields.required("binding", "the name under which the Worker finds it, such as `BILLING`");

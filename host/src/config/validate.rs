@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 use super::fields::{self, check_keys, string, unexpected_field, wrong_type};
 use super::problem::{Place, Problem, Problems};
 use super::queues::{self, Queues};
-use super::raw::{Document, Entry, Node, Value};
+use super::raw::{Document, Node, Value};
 use super::resolved::{
-    BuildCommand, CronEntry, DurableObjectBinding, DurableObjectClass, KvBinding, ServiceBinding, Var, WorkflowEntry,
+    BuildCommand, CronEntry, DevSettings, DurableObjectBinding, DurableObjectClass, KvBinding, ServiceBinding, Var,
+    WorkflowEntry,
 };
-use super::{exports, keys, names, objects, stores, triggers, workflows};
+use super::secrets::Required;
+use super::{dev, exports, keys, names, objects, stores, triggers, workflows};
 
 /// What a configuration says, before it is decided what is built.
 #[derive(Debug, Default)]
@@ -29,9 +31,12 @@ pub(super) struct Settings {
     pub(super) durable_object_classes: Vec<DurableObjectClass>,
     pub(super) kv_namespaces: Vec<KvBinding>,
     pub(super) services: Vec<ServiceBinding>,
-    pub(super) secrets_required: Vec<String>,
+    /// None if the configuration does not say which secrets there are.
+    pub(super) secrets_required: Option<Required>,
+    pub(super) dev: DevSettings,
     pub(super) cpu_ms: Option<NonZeroU32>,
     pub(super) unsupported: Vec<String>,
+    pub(super) without_effect: Vec<String>,
 }
 
 /// `main` as written.
@@ -41,25 +46,30 @@ pub(super) struct Main {
     pub(super) place: Place,
 }
 
-/// Takes everything from `document`, whose file is in the folder `root`, and reports everything that is wrong.
+/// Checks the keys of `document` as it is written, for all environments.
 ///
 /// # Errors
 ///
 /// When it is not an object, so that there is nothing to take.
-pub(super) fn settings(document: &Document, root: &Path, problems: &mut Problems) -> Result<Settings, Problems> {
+pub(super) fn check_written(document: &Document, problems: &mut Problems) -> Result<(), Problems> {
     let config = &document.root;
     let Some(entries) = config.entries() else {
         let message = format!("the configuration should be an object but got {}", config.to_json());
         let problem = Problem::error(message).at(document.place(config.offset));
         return Err(problem.with_hint("start with `{ \"name\": \"my-worker\" }`").into());
     };
-    check_top_level(document, entries, problems);
-    for entry in entries.iter().filter(|entry| keys::has_no_effect(&entry.key)) {
-        tracing::debug!(key = entry.key, value = entry.value.to_json(), "it changes nothing here");
+    for entry in entries.iter().filter(|entry| keys::scope(&entry.key).is_none()) {
+        problems.push(unexpected_field(document, "top-level", entry, keys::known()));
     }
     // A name that `vars` has twice is a binding with two values, which is reported as that.
     check_repeated_keys(document, config, Some("vars"), problems);
-    let name = name(document, config, problems);
+    Ok(())
+}
+
+/// Takes everything from `document`, whose file is in the folder `root`, and reports everything that is wrong.
+pub(super) fn settings(document: &Document, root: &Path, problems: &mut Problems) -> Settings {
+    let config = &document.root;
+    let name = name(document, config, problems).map(|name| document.full_name(&name));
     let workflows = workflows::entries(document, name.as_deref(), problems);
     let durable_objects = objects::bindings(document, name.as_deref(), problems);
     let mut classes = objects::migrated(document, problems);
@@ -77,20 +87,14 @@ pub(super) fn settings(document: &Document, root: &Path, problems: &mut Problems
         kv_namespaces: stores::kv_namespaces(document, problems),
         services: stores::services(document, problems),
         secrets_required: secrets_required(document, problems),
+        dev: dev::settings(document, problems),
         cpu_ms: cpu_ms(document, problems),
         unsupported: keys::not_run(config),
+        without_effect: keys::without_effect(config),
         name,
     };
     names::check(document, problems);
-    Ok(settings)
-}
-
-fn check_top_level(document: &Document, entries: &[Entry], problems: &mut Problems) {
-    for entry in entries {
-        if keys::scope(&entry.key).is_none() {
-            problems.push(unexpected_field(document, "top-level", entry, keys::known()));
-        }
-    }
+    settings
 }
 
 /// Warns of keys that one object has twice, in `node` and below it, but not below `except`.
@@ -149,7 +153,7 @@ fn build(document: &Document, root: &Path, problems: &mut Problems) -> Option<Bu
         return None;
     }
     check_keys(document, build, "build", &FIELDS, problems);
-    check_watch_dir(document, build, problems);
+    let watched = watch_dirs(document, build, problems);
     let cwd = match build.get("cwd").and_then(|cwd| string(document, cwd, "build.cwd", problems)) {
         Some((cwd, place)) => {
             let cwd = root.join(cwd);
@@ -166,29 +170,33 @@ fn build(document: &Document, root: &Path, problems: &mut Problems) -> Option<Bu
     };
     let (command, _) = string(document, build.get("command")?, "build.command", problems)?;
     // What cannot be made absolute does not exist, which starting the command says better.
-    let cwd = std::path::absolute(&cwd).unwrap_or(cwd);
-    (!command.trim().is_empty()).then(|| BuildCommand { command: command.to_owned(), cwd })
+    let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+    let cwd = absolute(cwd);
+    let watch_dirs = match watched {
+        None => vec![cwd.clone()],
+        Some(folders) => folders.into_iter().map(|folder| absolute(root.join(folder))).collect(),
+    };
+    (!command.trim().is_empty()).then(|| BuildCommand { command: command.to_owned(), cwd, watch_dirs })
 }
 
-fn check_watch_dir(document: &Document, build: &Node, problems: &mut Problems) {
-    let Some(watch_dir) = build.get("watch_dir") else { return };
-    match watch_dir.items() {
-        Some(folders) => {
-            for (index, folder) in folders.iter().enumerate() {
-                string(document, folder, &format!("build.watch_dir.[{index}]"), problems);
-            }
-        }
-        None => {
-            string(document, watch_dir, "build.watch_dir", problems);
-        }
-    }
+/// Takes `build.watch_dir`, a folder or a list of them.
+fn watch_dirs<'a>(document: &Document, build: &'a Node, problems: &mut Problems) -> Option<Vec<&'a str>> {
+    const FIELD: &str = "build.watch_dir";
+    let node = build.get("watch_dir")?;
+    let Some(folders) = node.items() else {
+        return string(document, node, FIELD, problems).map(|(folder, _)| vec![folder]);
+    };
+    let folders = folders.iter().enumerate();
+    let texts = folders.filter_map(|(index, node)| string(document, node, &format!("{FIELD}.[{index}]"), problems));
+    Some(texts.map(|(folder, _)| folder).collect())
 }
 
 fn vars(document: &Document, problems: &mut Problems) -> BTreeMap<String, Var> {
     let Some(vars) = document.root.get("vars") else { return BTreeMap::new() };
+    let field = document.field("vars");
     let Some(entries) = vars.entries() else {
         problems.push(
-            Problem::error(format!("The field \"vars\" should be an object but got {}.", vars.to_json()))
+            Problem::error(format!("The field \"{field}\" should be an object but got {}.", vars.to_json()))
                 .at(document.place(vars.offset))
                 .with_hint("write each variable as a key with its value"),
         );
@@ -199,7 +207,7 @@ fn vars(document: &Document, problems: &mut Problems) -> BTreeMap<String, Var> {
             let name = &entry.key;
             problems.push(
                 Problem::error(format!(
-                    "The field \"vars.{name}\" is a TOML date, which is not supported. Please use a string instead, \
+                    "The field \"{field}.{name}\" is a TOML date, which is not supported. Please use a string instead, \
                      e.g. {name} = \"2025-12-19\"."
                 ))
                 .at(document.place(entry.value.offset))
@@ -237,13 +245,14 @@ fn cpu_ms(document: &Document, problems: &mut Problems) -> Option<NonZeroU32> {
 }
 
 /// Takes `secrets.required`.
-fn secrets_required(document: &Document, problems: &mut Problems) -> Vec<String> {
-    let Some(secrets) = document.root.get("secrets") else { return Vec::new() };
-    let Some(secrets) = fields::object(document, secrets, "secrets", problems) else { return Vec::new() };
-    check_keys(document, secrets, "secrets", &["required"], problems);
-    let Some(required) = secrets.get("required") else { return Vec::new() };
-    let names = fields::strings(document, required, "secrets.required", problems);
-    names.into_iter().map(|(_, name)| name.to_owned()).collect()
+fn secrets_required(document: &Document, problems: &mut Problems) -> Option<Required> {
+    let field = document.field("secrets");
+    let secrets = fields::object(document, document.root.get("secrets")?, &field, problems)?;
+    check_keys(document, secrets, &field, &["required"], problems);
+    let required = secrets.get("required")?;
+    let names = fields::strings(document, required, &format!("{field}.required"), problems);
+    let names = names.into_iter().map(|(_, name)| name.to_owned()).collect();
+    Some(Required { names, place: document.place(required.offset) })
 }
 
 /// Returns the folder that `file` is in, as a path that can be joined to.

@@ -32,7 +32,7 @@ const FIELDS: [&str; 9] = [
 pub(super) fn entries(document: &Document, own_name: Option<&str>, problems: &mut Problems) -> Vec<WorkflowEntry> {
     let Some(workflows) = document.root.get("workflows") else { return Vec::new() };
     let mut entries = Vec::new();
-    for (field, node) in fields::bindings(document, workflows, "workflows", "workflows", problems) {
+    for (field, node) in fields::bindings(document, workflows, &document.field("workflows"), "workflows", problems) {
         entries.extend(Item(Fields::of_binding(document, node, field, problems)).entry(own_name));
     }
     check_names(document, workflows.items().unwrap_or_default(), problems);

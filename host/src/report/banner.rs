@@ -105,11 +105,12 @@ impl Served<'_> {
 
     fn bindings(&self) -> Vec<[String; 3]> {
         let variables = self.project.vars.iter().map(|(name, var)| {
-            let value = match var {
-                Var::Text(text) => shortened(&format!("{text:?}")),
-                Var::Json(json) => shortened(json),
+            let (kind, value) = match var {
+                Var::Text(text) => ("variable", shortened(&format!("{text:?}"))),
+                Var::Json(json) => ("variable", shortened(json)),
+                Var::Secret(secret) => ("secret", format!("of {}", file_name(secret.file()))),
             };
-            [name.clone(), "variable".to_owned(), value]
+            [name.clone(), kind.to_owned(), value]
         });
         let workflows = self
             .workflows
@@ -154,6 +155,10 @@ fn table<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
         row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}  ")).collect()
     };
     rows.iter().map(|row| padded(row).trim_end().to_owned()).collect()
+}
+
+fn file_name(file: &Path) -> String {
+    file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned()
 }
 
 fn shortened(text: &str) -> String {

@@ -2,7 +2,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Banner, Served, StateKept, Style, problems};
-use crate::config::{Place, Position, Problem, Problems, Project, Source, Var, WorkflowEntry};
+use crate::config::{Place, Position, Problem, Problems, Project, Secret, Source, Var, WorkflowEntry};
 
 fn project() -> Project {
     Project::bare("orders", Path::new("/w"), Source::Wasm("/w/orders.wasm".into()))
@@ -44,6 +44,7 @@ fn the_banner_lists_everything_that_is_served() {
     let mut project = project();
     project.vars = [
         ("GREETING", Var::Text("hello \"you\"".to_owned())),
+        ("TOKEN", Var::Secret(Secret::new("swordfish", Path::new("/w/.dev.vars")))),
         ("LIMITS", Var::Json(r#"{"a":[1,2,3],"b":{"c":"a text that goes on"}}"#.to_owned())),
     ]
     .map(|(name, var)| (name.to_owned(), var))
@@ -67,6 +68,7 @@ fn the_banner_lists_everything_that_is_served() {
                  GREETING    variable  "hello \"you\""
                  LIMITS      variable  {"a":[1,2,3],"b":{"c":"a text that goes…
                  ORDER_SAGA  workflow  order-saga
+                 TOKEN       secret    of .dev.vars
       workflows  order-saga  OrderSaga
                  billing     Billing of Worker `billing`, which is not run here
       state      .miniflow/state

@@ -85,6 +85,7 @@ impl View<'_> {
             let bound = match var {
                 Var::Text(text) => Bound::Text(text.clone()),
                 Var::Json(json) => Bound::Json(json.clone()),
+                Var::Secret(secret) => Bound::Text(secret.reveal().to_owned()),
             };
             (name.clone(), bound)
         });

@@ -5,6 +5,7 @@
 
 mod api;
 mod bad_input;
+mod configuration;
 mod conformance;
 mod crash;
 mod crowd;

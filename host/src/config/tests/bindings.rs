@@ -92,9 +92,11 @@ service = "billing"
 entrypoint = "Admin"
 "#;
 
+// rules: C9-1
 #[test]
 fn every_kind_of_binding_is_taken() {
     for folder in [json(JSON), toml(TOML)] {
+        folder.write(".dev.vars", b"TOKEN=1\nKEY=2\n");
         let mut project = loaded(&folder);
         assert_eq!(project.warnings.to_string(), "");
         let takes_places = project.queue_producers.iter_mut().map(|entry| &mut entry.place);
@@ -419,9 +421,13 @@ fn required_secrets_are_texts() {
             r#"Expected "secrets.required" to be of type string array but got "A"."#,
         ],
     );
-    check(r#""secrets":{"required":["A",1]}"#, &[r#"Expected "secrets.required.[1]" to be of type string but got 1."#]);
+    check(
+        r#""secrets":{"required":["A",1]}"#,
+        &[r#"Expected "secrets.required.[1]" to be of type string but got 1."#, "required secrets are not set: `A`"],
+    );
 }
 
+// rules: C9-13
 #[test]
 fn a_name_is_bound_once_whatever_the_kind() {
     let folder = json(
@@ -430,6 +436,7 @@ fn a_name_is_bound_once_whatever_the_kind() {
   "queues": { "producers": [{ "binding": "A", "queue": "a" }, { "binding": "B", "queue": "a" }] },
   "ai": { "binding": "B" }, "secrets": { "required": ["C", "C"] } }"#,
     );
+    folder.write(".dev.vars", b"C=1");
     let hint = "hint: Bindings must have unique names, so that they can all be referenced in the worker.";
     assert_eq!(
         folder.said(),

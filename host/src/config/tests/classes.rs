@@ -79,3 +79,35 @@ fn a_class_that_nothing_binds_is_pointed_out() {
          `workflows`"
     );
 }
+
+#[test]
+fn one_class_that_is_misspelt_is_one_error() {
+    let folder = json(
+        r#"{ "name": "shop", "workflows": [
+  { "name": "a", "binding": "A", "class_name": "OrderSage" },
+  { "name": "b", "binding": "B", "class_name": "Nothing" }] }"#,
+    );
+    let project = loaded(&folder);
+    let problems = project.bind_classes(&["OrderSaga", "Report", "Refund"]).expect_err("there are no such classes");
+    let hints: Vec<&str> = problems.iter().filter_map(|problem| problem.hint.as_deref()).collect();
+    assert_eq!(
+        hints,
+        [
+            "did you mean `OrderSaga`? It exports `OrderSaga`, `Report`, `Refund`",
+            "correct `class_name`, or export such a class"
+        ]
+    );
+    assert_eq!(problems.iter().count(), 2, "{problems}");
+}
+
+#[test]
+fn classes_that_nothing_binds_are_pointed_out_together() {
+    let bound =
+        loaded(&json(r#"{ "name": "shop" }"#)).bind_classes(&["OrderSaga", "Report"]).expect("they can be served");
+    assert_eq!(
+        bound.warnings.to_string(),
+        "warning: the Worker `shop` exports the workflow classes `OrderSaga`, `Report`, which nothing in the configuration \
+         binds\n  hint: add `{ \"name\": \"order-saga\", \"binding\": \"ORDER_SAGA\", \"class_name\": \"OrderSaga\" }`, \
+         `{ \"name\": \"report\", \"binding\": \"REPORT\", \"class_name\": \"Report\" }` to `workflows`"
+    );
+}

@@ -185,7 +185,7 @@ fn retention_and_jurisdiction_have_values() {
     );
 }
 
-// rules: S17, A169, A171
+// rules: S17, A169, A171, C9-1
 #[test]
 fn unknown_fields_are_pointed_out() {
     check_workflow(r#""remote":true"#, &[r#"Unexpected fields found in workflows[0] field: "remote""#]);
@@ -261,6 +261,13 @@ fn the_other_fields_that_are_read_have_types() {
         (r#""build":{"cwd":1}"#, r#"Expected "build.cwd" to be of type string but got 1."#),
         (r#""build":{"watch_dir":1}"#, r#"Expected "build.watch_dir" to be of type string but got 1."#),
         (r#""build":{"watch_dir":["a",1]}"#, r#"Expected "build.watch_dir.[1]" to be of type string but got 1."#),
+        (r#""dev":1"#, r#"Expected "dev" to be of type object but got 1."#),
+        (r#""dev":{"port":"1"}"#, r#"Expected "dev.port" to be of type number but got "1"."#),
+        (r#""dev":{"port":65536}"#, r#""dev.port" must be a whole number from 0 to 65535 but got 65536."#),
+        (r#""dev":{"ip":1}"#, r#"Expected "dev.ip" to be of type string but got 1."#),
+        (r#""dev":{"ip":"here"}"#, r#""dev.ip" must be an IP address but got "here"."#),
+        (r#""dev":{"local_protocol":"https"}"#, r#""dev.local_protocol" is "https", and http is served"#),
+        (r#""dev":{"ports":1}"#, r#"Unexpected fields found in dev field: "ports""#),
         (r#""vars":"x""#, r#"The field "vars" should be an object but got "x"."#),
         (
             r#""name":"My Worker""#,

@@ -3,9 +3,11 @@
 mod bindings;
 mod classes;
 mod diagnostics;
+mod environments;
 mod paths;
 mod positions;
 mod projects;
+mod secrets;
 mod sources;
 mod triggers;
 
@@ -13,7 +15,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::{Problems, Project, load};
+use super::{LoadOptions, Problems, Project, load};
 
 const PACKAGE: &str = "[package]\nname = \"of-the-package\"\n";
 
@@ -40,12 +42,25 @@ impl Folder {
     }
 
     fn load(&self) -> Result<Project, Problems> {
-        load(self.path())
+        self.load_with(&LoadOptions::default())
+    }
+
+    fn load_with(&self, options: &LoadOptions) -> Result<Project, Problems> {
+        load(self.path(), options)
     }
 
     /// Returns what is said about `path` in this folder, the folder's own path left out.
     fn said_of(&self, path: &str) -> String {
-        let problems = match load(&self.path().join(path)) {
+        self.without_folder(load(&self.path().join(path), &LoadOptions::default()))
+    }
+
+    /// Returns what is said with `options`, the folder's own path left out.
+    fn said_with(&self, options: &LoadOptions) -> String {
+        self.without_folder(self.load_with(options))
+    }
+
+    fn without_folder(&self, loaded: Result<Project, Problems>) -> String {
+        let problems = match loaded {
             Ok(project) => project.warnings,
             Err(problems) => problems,
         };

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::super::load;
 use super::{Folder, PACKAGE, loaded};
-use crate::config::Source;
+use crate::config::{LoadOptions, Source};
 
 const CONFIG: &str = "{ \"name\": \"of-the-config\" }";
 const HINT: &str = "hint: PATH is a folder with a `wrangler.jsonc` (or `.json`, `.toml`) or a `Cargo.toml`, one of these \
@@ -24,7 +24,7 @@ fn a_folder_with_a_configuration_is_that() {
         assert_eq!(project.workflows, Some(Vec::new()));
         assert!(project.warnings.is_empty());
 
-        let same = load(&folder.path().join(name)).expect("the file itself is fine too");
+        let same = load(&folder.path().join(name), &LoadOptions::default()).expect("the file itself is fine too");
         assert_eq!(same, project);
     }
 }
@@ -59,14 +59,14 @@ fn a_folder_with_a_package_only_is_that() {
     assert_eq!(project.source, Source::Crate { manifest: folder.path().join("Cargo.toml") });
     assert_eq!(project.workflows, None, "every class is bound");
 
-    assert_eq!(load(&folder.path().join("Cargo.toml")), Ok(project));
+    assert_eq!(load(&folder.path().join("Cargo.toml"), &LoadOptions::default()), Ok(project));
 }
 
 #[test]
 fn a_wasm_file_is_run_as_it_is() {
     let folder = Folder::with(&[("my-worker.WASM", ""), ("wrangler.jsonc", CONFIG)]);
     let file = folder.path().join("my-worker.WASM");
-    let project = load(&file).expect("a file is fine");
+    let project = load(&file, &LoadOptions::default()).expect("a file is fine");
     assert_eq!(project.name, "my-worker");
     assert_eq!(project.root, folder.path());
     assert_eq!(project.source, Source::Wasm(file));
@@ -126,6 +126,6 @@ fn a_file_that_may_not_be_read_says_so() {
 
 #[test]
 fn places_are_shown_relative_to_where_the_developer_is() {
-    let problems = load(Path::new("./no/such/./folder")).expect_err("it does not exist");
+    let problems = load(Path::new("./no/such/./folder"), &LoadOptions::default()).expect_err("it does not exist");
     assert!(problems.to_string().starts_with("error: `no/such/folder` does not exist"), "{problems}");
 }

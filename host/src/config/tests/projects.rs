@@ -128,7 +128,7 @@ fn what_is_not_run_yet_is_named_once() {
         }"#,
     );
     let project = loaded(&folder);
-    assert_eq!(project.unsupported, ["triggers.crons", "kv_namespaces", "assets", "env"]);
+    assert_eq!(project.unsupported, ["triggers.crons", "kv_namespaces", "assets"]);
     assert!(project.warnings.is_empty(), "{}", project.warnings);
 }
 
@@ -147,4 +147,40 @@ fn a_limit_beyond_all_limits_stays_one() {
     );
     let workflows = loaded(&folder).workflows.expect("there is a configuration");
     assert_eq!(workflows[0].concurrency_limit, Some(NonZeroU32::MAX));
+}
+
+// rules: C9-7
+#[test]
+fn the_configuration_says_where_it_is_served() {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    let dev = loaded(&json(r#"{ "dev": { "ip": "0.0.0.0", "port": 3000, "local_protocol": "http" } }"#)).dev;
+    assert_eq!((dev.ip, dev.port), (Some(IpAddr::from(Ipv4Addr::UNSPECIFIED)), Some(3000)));
+    let dev = loaded(&json(r#"{ "dev": { "ip": "localhost" } }"#)).dev;
+    assert_eq!((dev.ip, dev.port), (Some(IpAddr::from(Ipv4Addr::LOCALHOST)), None));
+}
+
+// rules: C9-6
+#[test]
+fn the_folders_that_a_command_is_run_for_again_are_its_own_unless_they_are_named() {
+    let folder = |build: &str| {
+        let folder = json(&format!(r#"{{ "build": {{ "command": "make", {build} }} }}"#));
+        folder.write("sub/file", b"");
+        folder
+    };
+    for (build, expected) in [
+        ("", &["."][..]),
+        (r#""cwd": "sub""#, &["sub"]),
+        (r#""cwd": "sub", "watch_dir": "src""#, &["src"]),
+        (r#""watch_dir": ["src", "assets/x"]"#, &["src", "assets/x"]),
+    ] {
+        let folder = folder(build);
+        let expected: Vec<_> = expected.iter().map(|path| folder.path().join(path)).collect();
+        let command = loaded(&folder).build.expect("there is a command");
+        let same = |(found, expected): (&std::path::PathBuf, &std::path::PathBuf)| {
+            found.components().eq(expected.components())
+        };
+        assert!(command.watch_dirs.iter().zip(&expected).all(same), "{build}: {:?}", command.watch_dirs);
+        assert_eq!(command.watch_dirs.len(), expected.len(), "{build}");
+    }
 }

@@ -88,7 +88,11 @@ fn worker_build_is_replaced() {
     ] {
         let folder = Folder::with(&[("Cargo.toml", PACKAGE)]);
         folder.write("wrangler.toml", format!("[build]\ncommand = \"{command}\"\n").as_bytes());
-        let expected = left.map(|command| BuildCommand { command: command.to_owned(), cwd: folder.path().to_owned() });
+        let expected = left.map(|command| BuildCommand {
+            command: command.to_owned(),
+            cwd: folder.path().to_owned(),
+            watch_dirs: vec![folder.path().to_owned()],
+        });
         assert_eq!(loaded(&folder).build, expected, "{command}");
         let note = "note: `worker-build` of `build.command` is replaced by a build for wasm32-wasip2";
         let is_replaced = left != Some(command) && !command.trim().is_empty();
@@ -104,7 +108,10 @@ fn a_command_may_make_the_component() {
     assert_eq!(project.name, "made");
     assert_eq!(project.source, Source::Wasm(folder.path().join("out/made.wasm")));
     let cwd = folder.path().join("tools");
-    assert_eq!(project.build, Some(BuildCommand { command: "./run.sh".to_owned(), cwd }));
+    assert_eq!(
+        project.build,
+        Some(BuildCommand { command: "./run.sh".to_owned(), watch_dirs: vec![cwd.clone()], cwd })
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::environment::Environment;
 use super::messages::{Artifact, Metadata, artifact, component};
 use super::{BuildError, Progress, build, last_built};
-use crate::config::{BuildCommand, Problems, load};
+use crate::config::{BuildCommand, LoadOptions, Problems, load};
 
 fn environment(variables: &[(&str, &str)]) -> Environment {
     Environment::from_variables(variables.iter().map(|(key, value)| (OsString::from(key), OsString::from(value))))
@@ -147,9 +147,11 @@ async fn a_build_command_makes_the_component() {
     let folder = tempfile::TempDir::new().expect("a temporary folder");
     let file = folder.path().join("worker.wasm");
     std::fs::write(&file, "").expect("a file is written");
-    let mut project = load(&file).expect("a file is fine");
+    let mut project = load(&file, &LoadOptions::default()).expect("a file is fine");
     std::fs::remove_file(&file).expect("it was written");
-    let command = |command: &str| Some(BuildCommand { command: command.to_owned(), cwd: folder.path().to_owned() });
+    let command = |command: &str| {
+        Some(BuildCommand { command: command.to_owned(), cwd: folder.path().to_owned(), watch_dirs: Vec::new() })
+    };
     let lines = Lines(Default::default());
 
     assert!(matches!(last_built(&project).await, Err(BuildError::Missing { .. })));

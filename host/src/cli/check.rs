@@ -1,0 +1,83 @@
+//! `miniflow check`: loads everything and runs nothing.
+
+use std::sync::Arc;
+
+use clap::Args;
+use clap::builder::FalseyValueParser;
+use miniflow_runtime::SystemClock;
+
+use super::dev::{Silence, build_all};
+use super::project::{self, ProjectArgs};
+use crate::config::{Problem, Problems};
+use crate::report::{self, Style, terminal};
+use crate::server::Built;
+use crate::session::{Member, Session};
+use crate::wasm::{EngineOptions, Loader, Services, default_cache_dir};
+
+/// Build a Worker and check it against its configuration, without running it
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    project: ProjectArgs,
+
+    /// Check what the last build left instead of building
+    #[arg(long, env = "MINIFLOW_NO_BUILD", hide_env_values = true, value_parser = FalseyValueParser::new())]
+    no_build: bool,
+}
+
+/// Checks every Worker that was asked for.
+///
+/// # Errors
+///
+/// When one of them could not be served: everything that is wrong.
+pub(super) async fn run(args: CheckArgs, style: Style) -> Result<(), Problems> {
+    let show = |problems: &Problems| terminal::stderr(&report::problems(problems, style));
+    show(&args.project.of_wrangler.note().into_iter().collect());
+    let projects = args.project.load(project::variable)?;
+    for project in &projects {
+        show(&project.warnings);
+    }
+    let workers = build_all(projects, args.no_build).await?;
+    let services = Arc::new(Services::new(SystemClock::shared(), Arc::new(Silence)));
+    let cache_dir = default_cache_dir(|name| std::env::var_os(name));
+    let loader = Loader::new(&EngineOptions { cache_dir }, Arc::clone(&services))
+        .map_err(|error| Problem::error(error.to_string()))?;
+    let session = Session::new(loader, services.workers.clone());
+    let (mut members, mut problems) = (Vec::new(), Problems::default());
+    for Built { project, component } in workers {
+        match session.load(project, &component).await {
+            Ok(member) => {
+                problems.extend(member.warnings.iter().cloned());
+                members.push(Arc::new(member));
+            }
+            Err(errors) => problems.extend(errors),
+        }
+    }
+    let (members, warnings) = problems.or(members)?;
+    show(&warnings);
+    show(&session.connect(members.clone())?.warnings);
+    show(&members.iter().map(|member| summary(member)).collect());
+    Ok(())
+}
+
+/// Says that a Worker is right, and what is in it.
+fn summary(member: &Member) -> Problem {
+    let count = |count: usize, word: &str| match count {
+        0 => None,
+        1 => Some(format!("1 {word}")),
+        _ => Some(format!("{count} {word}s")),
+    };
+    let project = &member.project;
+    let parts = [
+        count(member.workflows.len(), "workflow"),
+        count(project.vars.len(), "variable"),
+        count(project.crons.len(), "cron trigger"),
+        count(project.queue_consumers.len(), "queue"),
+        count(project.durable_objects.len(), "Durable Object binding"),
+        count(project.kv_namespaces.len(), "KV namespace"),
+        count(project.services.len(), "service"),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let list = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
+    Problem::note(format!("`{}` can be served{list}", project.name))
+}

@@ -1,0 +1,87 @@
+//! The arguments that say which Workers are meant, for every command that loads them.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::wrangler::WranglerFlags;
+use crate::config::{self, LoadOptions, Problem, Problems, Project};
+
+#[derive(Debug, Args)]
+pub(super) struct ProjectArgs {
+    /// A folder with a `wrangler.jsonc`, `.json` or `.toml`, or with a `Cargo.toml`; one of these files; or a `.wasm` file
+    #[arg(value_name = "PATH", conflicts_with = "config")]
+    pub(super) path: Option<PathBuf>,
+
+    /// Serve this one instead of PATH; once for each Worker, the first takes the requests
+    #[arg(short, long, env = "MINIFLOW_CONFIG", hide_env_values = true, value_name = "PATH")]
+    pub(super) config: Vec<PathBuf>,
+
+    /// Work in this folder: all paths are relative to it
+    #[arg(long, env = "MINIFLOW_CWD", hide_env_values = true, value_name = "FOLDER")]
+    pub(super) cwd: Option<PathBuf>,
+
+    /// The environment of the configuration to run [default: $CLOUDFLARE_ENV]
+    #[arg(short, long, env = "MINIFLOW_ENV", hide_env_values = true, value_name = "NAME")]
+    pub(super) env: Option<String>,
+
+    /// Read secrets from this file instead of `.dev.vars` and `.env`; once for each, later ones count more
+    #[arg(long, env = "MINIFLOW_ENV_FILE", hide_env_values = true, value_name = "FILE")]
+    pub(super) env_file: Vec<PathBuf>,
+
+    /// Set a variable, whatever files say
+    #[arg(long, env = "MINIFLOW_VAR", hide_env_values = true, value_name = "NAME:VALUE", value_parser = parse_var)]
+    pub(super) var: Vec<(String, String)>,
+
+    #[command(flatten)]
+    pub(super) of_wrangler: WranglerFlags,
+}
+
+impl ProjectArgs {
+    /// Loads every Worker that was asked for. `variable` returns the environment variable of a name.
+    pub(super) fn load(&self, variable: impl Fn(&str) -> Option<String>) -> Result<Vec<Project>, Problems> {
+        if let Some(folder) = &self.cwd {
+            std::env::set_current_dir(folder).map_err(|error| {
+                Problem::error(format!("cannot work in `{}`: {error}", folder.display()))
+                    .with_hint("pass a folder with `--cwd`")
+            })?;
+        }
+        let options = self.options(variable);
+        let here = [PathBuf::from(".")];
+        let paths = match &self.path {
+            Some(path) => std::slice::from_ref(path),
+            None if self.config.is_empty() => &here,
+            None => &self.config,
+        };
+        let (mut projects, mut problems) = (Vec::new(), Problems::default());
+        for path in paths {
+            match config::load(path, &options) {
+                Ok(project) => projects.push(project),
+                Err(errors) => problems.extend(errors),
+            }
+        }
+        problems.or(projects).map(|(projects, _)| projects)
+    }
+
+    /// Returns what the flags say about every Worker.
+    pub(super) fn options(&self, variable: impl Fn(&str) -> Option<String>) -> LoadOptions {
+        LoadOptions {
+            env: self.env.clone().or_else(|| variable("CLOUDFLARE_ENV")),
+            env_files: self.env_file.clone(),
+            vars: self.var.clone(),
+        }
+    }
+}
+
+/// Returns the value of the environment variable `name`.
+pub(super) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn parse_var(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("not a name and a value, such as GREETING:hello")?;
+    if !config::is_identifier(name) {
+        return Err(format!("{name:?} is not a name, such as GREETING"));
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
