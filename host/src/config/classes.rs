@@ -50,7 +50,7 @@ impl WorkflowEntry {
         let name = if is_workflow_name(&name) { name } else { workflow_name(&name) };
         Self {
             name,
-            binding: words.join("_").to_uppercase(),
+            binding: Some(binding_of(class)),
             class_name: class.to_owned(),
             script_name: None,
             step_limit: None,
@@ -110,8 +110,8 @@ fn unbound(project: &Project, own: &[&WorkflowEntry], exported: &[&str]) -> Opti
         list(&classes)
     );
     let lines = classes.iter().map(|class| {
-        let entry = WorkflowEntry::of_class(class);
-        format!("`{{ \"name\": \"{}\", \"binding\": \"{}\", \"class_name\": \"{class}\" }}`", entry.name, entry.binding)
+        let (name, binding) = (WorkflowEntry::of_class(class).name, binding_of(class));
+        format!("`{{ \"name\": \"{name}\", \"binding\": \"{binding}\", \"class_name\": \"{class}\" }}`")
     });
     let lines: Vec<String> = lines.collect();
     Some(Problem::warning(message).with_hint(format!("add {} to `workflows`", lines.join(", "))))
@@ -124,7 +124,9 @@ fn check_derived(entries: &[WorkflowEntry], problems: &mut Problems) {
             problems.push(
                 Problem::error(format!(
                     "the workflow classes `{}` and `{}` would both be bound as `{}`",
-                    other.class_name, entry.class_name, entry.binding
+                    other.class_name,
+                    entry.class_name,
+                    binding_of(&entry.class_name)
                 ))
                 .with_hint("write a `wrangler.jsonc` that gives each its own `binding` and `name`"),
             );
@@ -140,6 +142,11 @@ pub(super) fn list(classes: &[&str]) -> String {
 fn capitalized(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
+}
+
+/// Returns the name that `class` is bound as without a configuration.
+pub(super) fn binding_of(class: &str) -> String {
+    words(class).join("_").to_uppercase()
 }
 
 /// Splits a class name into words: `HttpOrder2Saga`, `HTTPOrder2Saga` and `http_order2_saga` alike.

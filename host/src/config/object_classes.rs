@@ -1,9 +1,9 @@
 //! Puts the Durable Objects of a configuration and the classes of a component together.
 
-use super::classes::list;
+use super::classes::{binding_of, list};
 use super::nearest::nearest;
 use super::problem::{Problem, Problems};
-use super::resolved::{DurableObjectBinding, Project, WorkflowEntry};
+use super::resolved::{DurableObjectBinding, Project};
 
 impl Project {
     /// Returns the Durable Objects that the Worker can address, given the classes it exports: those of the configuration, or one for each class
@@ -44,12 +44,7 @@ impl Project {
 
 /// `ChatRoom` is bound as `CHAT_ROOM`.
 fn derived(class: &str) -> DurableObjectBinding {
-    DurableObjectBinding {
-        binding: WorkflowEntry::of_class(class).binding,
-        class_name: class.to_owned(),
-        script_name: None,
-        place: None,
-    }
+    DurableObjectBinding { binding: binding_of(class), class_name: class.to_owned(), script_name: None, place: None }
 }
 
 #[cfg(test)]

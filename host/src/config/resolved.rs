@@ -159,8 +159,8 @@ pub struct DevSettings {
 pub struct WorkflowEntry {
     /// The name of the workflow, unique in the configuration.
     pub name: String,
-    /// The name under which the Worker finds it.
-    pub binding: String,
+    /// The name under which the Worker finds it; none if it is only declared, under `exports`.
+    pub binding: Option<String>,
     pub class_name: String,
     /// The Worker that defines it, if that is another one.
     pub script_name: Option<String>,

@@ -70,7 +70,8 @@ pub(super) fn check_written(document: &Document, problems: &mut Problems) -> Res
 pub(super) fn settings(document: &Document, root: &Path, problems: &mut Problems) -> Settings {
     let config = &document.root;
     let name = name(document, config, problems).map(|name| document.full_name(&name));
-    let workflows = workflows::entries(document, name.as_deref(), problems);
+    let mut workflows = workflows::entries(document, name.as_deref(), problems);
+    workflows::add_exported(document, &mut workflows, problems);
     let durable_objects = objects::bindings(document, name.as_deref(), problems);
     let mut classes = objects::migrated(document, problems);
     classes.extend(exports::durable_objects(document, problems));

@@ -10,7 +10,7 @@ use miniflow_runtime::storage::Retention;
 
 use super::fields::{self, Fields};
 use super::problem::{Problem, Problems};
-use super::raw::{Document, Node, Value};
+use super::raw::{Document, Entry, Node, Value};
 use super::resolved::WorkflowEntry;
 
 /// The most steps production allows an instance (limits of Cloudflare Workflows, paid plan).
@@ -37,6 +37,45 @@ pub(super) fn entries(document: &Document, own_name: Option<&str>, problems: &mu
     }
     check_names(document, workflows.items().unwrap_or_default(), problems);
     entries
+}
+
+/// Adds the workflows under `exports` of `document` to `entries`. One that is bound under its name is that one, and has the settings of both.
+pub(super) fn add_exported(document: &Document, entries: &mut Vec<WorkflowEntry>, problems: &mut Problems) {
+    let exports = document.root.get("exports").and_then(Node::entries).unwrap_or_default();
+    let is_workflow = |entry: &&Entry| entry.value.get("type").and_then(Node::text) == Some("workflow");
+    for entry in exports.iter().filter(is_workflow) {
+        let fields = Fields::of(document, &entry.value, format!("exports.{}", entry.key), problems);
+        let Some(exported) = Item(fields).exported(entry) else { continue };
+        match entries.iter_mut().find(|known| known.name == exported.name) {
+            None => entries.push(exported),
+            Some(bound) if bound.script_name.is_none() && bound.class_name == exported.class_name => {
+                bound.add(exported)
+            }
+            Some(other) => {
+                let message = format!(
+                    "the workflow `{}` is of class `{}` in `exports`, and of another one elsewhere",
+                    exported.name, exported.class_name
+                );
+                let problem = Problem::error(message)
+                    .at(document.place(entry.key_offset))
+                    .with_hint("a workflow is found by its name: give each its own");
+                problems.push(other.class_place.clone().into_iter().fold(problem, Problem::also_at));
+            }
+        }
+    }
+}
+
+impl WorkflowEntry {
+    /// Adds the settings that `other` has and this one has not.
+    fn add(&mut self, other: Self) {
+        self.step_limit = self.step_limit.or(other.step_limit);
+        self.concurrency_limit = self.concurrency_limit.or(other.concurrency_limit);
+        self.retention.success_ms = self.retention.success_ms.or(other.retention.success_ms);
+        self.retention.error_ms = self.retention.error_ms.or(other.retention.error_ms);
+        let new = other.schedules.into_iter().filter(|schedule| !self.schedules.contains(schedule));
+        let new: Vec<String> = new.collect();
+        self.schedules.extend(new);
+    }
 }
 
 fn check_names(document: &Document, items: &[Node], problems: &mut Problems) {
@@ -91,7 +130,7 @@ impl<'a> Item<'a> {
         let (class_node, class_name) = class_name?;
         Some(WorkflowEntry {
             name: name.to_owned(),
-            binding: binding?.1.to_owned(),
+            binding: Some(binding?.1.to_owned()),
             class_name: class_name.to_owned(),
             script_name: external.map(str::to_owned),
             step_limit,
@@ -99,6 +138,31 @@ impl<'a> Item<'a> {
             retention,
             schedules,
             class_place: Some(self.0.place(class_node)),
+        })
+    }
+
+    /// As [`Self::entry`], of the class that is the key of `entry`, without a binding.
+    fn exported(mut self, entry: &Entry) -> Option<WorkflowEntry> {
+        let name = self.0.required("name", purpose("name"));
+        if let Some((node, name)) = name {
+            self.check_name(node, name);
+        }
+        let schedules = self.schedules();
+        let step_limit = self.step_limit();
+        let concurrency_limit = self.concurrency_limit();
+        let retention = self.default_retention();
+        self.check_jurisdiction();
+        self.0.check_keys(&["type", "name", "limits", "concurrency", "schedules", "default_retention", "jurisdiction"]);
+        Some(WorkflowEntry {
+            name: name?.1.to_owned(),
+            binding: None,
+            class_name: entry.key.clone(),
+            script_name: None,
+            step_limit,
+            concurrency_limit,
+            retention,
+            schedules,
+            class_place: Some(self.0.document.place(entry.key_offset)),
         })
     }
 
@@ -242,12 +306,6 @@ impl<'a> Item<'a> {
                 self.0.error(node, message, &format!("remove `{key}` here"));
             }
         }
-        let node = self.0.node.get("script_name").unwrap_or(self.0.node);
-        self.0.problems.push(
-            Problem::warning(format!("workflow `{name}` is defined by the Worker `{script}`, which is not run here"))
-                .at(self.0.document.place(node.offset))
-                .with_hint("its binding exists, and every use of it fails with an error that says this"),
-        );
     }
 }
 

@@ -112,10 +112,10 @@ impl Served<'_> {
             };
             [name.clone(), kind.to_owned(), value]
         });
-        let workflows = self
-            .workflows
-            .iter()
-            .map(|workflow| [workflow.binding.clone(), "workflow".to_owned(), workflow.name.clone()]);
+        let workflows = self.workflows.iter().filter_map(|workflow| {
+            let binding = workflow.binding.clone()?;
+            Some([binding, "workflow".to_owned(), workflow.name.clone()])
+        });
         let mut bindings: Vec<[String; 3]> = variables.chain(workflows).collect();
         bindings.sort();
         bindings

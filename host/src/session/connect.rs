@@ -100,8 +100,8 @@ impl View<'_> {
             }
             bound.push((name.to_owned(), found));
         };
-        for entry in self.workflows {
-            bind(&entry.binding, self.workflow(entry, all), entry.class_place.as_ref());
+        for (entry, binding) in self.workflows.iter().filter_map(|entry| Some((entry, entry.binding.as_ref()?))) {
+            bind(binding, self.workflow(entry, all), entry.class_place.as_ref());
         }
         for binding in self.durable_objects {
             bind(&binding.binding, self.durable_object(binding, all), binding.place.as_ref());

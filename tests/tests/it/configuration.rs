@@ -107,6 +107,17 @@ fn keys_that_change_nothing_are_listed_for_those_who_want_to_know() {
     assert!(!log("info").contains(line));
 }
 
+#[test]
+fn a_workflow_that_is_only_declared_runs_and_is_not_bound() {
+    let config = json!({ "exports": { "MyWorkflow": { "type": "workflow", "name": "declared" } } });
+    let server = Dev::example("trigger-from-fetch").config(config).start();
+    let log = server.log();
+    assert!(log.contains("bindings   none") && log.contains("declared  MyWorkflow"), "{log}");
+    let api = server.v4();
+    let path = api.create("declared", "a", json!({}));
+    api.wait_for(&path, "complete");
+}
+
 mod check {
     use super::*;
 

@@ -35,16 +35,18 @@ pub(super) fn token() -> Result<Reply, Failure> {
 /// The Workers of the session, with the workflows that each is bound to.
 pub(super) fn workers(context: &Context<'_>) -> Result<Reply, Failure> {
     let worker = |member: &std::sync::Arc<Member>| {
-        let binding = |entry: &WorkflowEntry| WorkflowBinding {
-            id: entry.name.clone(),
-            binding_name: entry.binding.clone(),
-            class_name: entry.class_name.clone(),
-            script_name: entry.script_name.clone().unwrap_or_else(|| member.name().to_owned()),
+        let binding = |entry: &WorkflowEntry| {
+            Some(WorkflowBinding {
+                id: entry.name.clone(),
+                binding_name: entry.binding.clone()?,
+                class_name: entry.class_name.clone(),
+                script_name: entry.script_name.clone().unwrap_or_else(|| member.name().to_owned()),
+            })
         };
         LocalWorker {
             is_self: true,
             name: member.name().to_owned(),
-            bindings: LocalBindings { workflows: member.workflows.iter().map(binding).collect() },
+            bindings: LocalBindings { workflows: member.workflows.iter().filter_map(binding).collect() },
         }
     };
     Reply::of(&context.catalog().members().iter().map(worker).collect::<Vec<_>>())

@@ -378,6 +378,24 @@ fn exports_have_types() {
 }
 
 #[test]
+fn exported_workflows_have_types() {
+    let exported = |fields: &str| format!(r#""exports":{{"A":{{"type":"workflow"{fields}}}}}"#);
+    check(
+        &exported(r#","binding":"B","limits":{"steps":0}"#),
+        &[
+            "\"exports.A\" should have a string \"name\" field but got \
+             {\"type\":\"workflow\",\"binding\":\"B\",\"limits\":{\"steps\":0}}.",
+            "\"exports.A\" bindings \"limits.steps\" field must be a positive integer but got 0.",
+            "Unexpected fields found in exports.A field: \"binding\"",
+        ],
+    );
+    check(
+        &format!(r#""workflows":[{{"name":"n","binding":"B","class_name":"B"}}],{}"#, exported(r#","name":"n""#)),
+        &["the workflow `n` is of class `A` in `exports`, and of another one elsewhere"],
+    );
+}
+
+#[test]
 fn namespaces_and_services_have_types() {
     check(r#""kv_namespaces":{}"#, &[r#"The field "kv_namespaces" should be an array but got {}."#]);
     check(

@@ -16,7 +16,7 @@ fn a_class_without_configuration_gets_names() {
         ("_", "_", ""),
     ] {
         let entry = WorkflowEntry::of_class(class);
-        assert_eq!((entry.name.as_str(), entry.binding.as_str()), (name, binding), "{class}");
+        assert_eq!((entry.name.as_str(), entry.binding.as_deref()), (name, Some(binding)), "{class}");
     }
     assert_eq!(WorkflowEntry::of_class(&"a".repeat(100)).name, "a".repeat(64));
 }
@@ -25,7 +25,7 @@ fn a_class_without_configuration_gets_names() {
 fn without_configuration_every_class_is_bound() {
     let project = loaded(&Folder::with(&[("Cargo.toml", PACKAGE)]));
     let bound = project.bind_classes(&["OrderSaga", "Report"]).expect("both can be bound");
-    let bindings: Vec<&str> = bound.workflows.iter().map(|workflow| workflow.binding.as_str()).collect();
+    let bindings: Vec<&str> = bound.workflows.iter().filter_map(|workflow| workflow.binding.as_deref()).collect();
     assert_eq!(bindings, ["ORDER_SAGA", "REPORT"]);
     assert!(bound.warnings.is_empty());
 }

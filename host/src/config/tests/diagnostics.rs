@@ -222,7 +222,6 @@ fn limits_and_schedules_belong_to_the_worker_that_defines_the_workflow() {
              on the worker that defines the workflow.",
             "Workflow \"n\" has \"default_retention\" configured but references external script \"other\". Configure \
              default_retention on the worker that defines the workflow.",
-            "workflow `n` is defined by the Worker `other`, which is not run here",
         ],
     );
     check(

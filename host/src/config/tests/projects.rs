@@ -52,7 +52,7 @@ schedules = "0 0 1 * *"
 fn workflow(name: &str, binding: &str, class_name: &str, schedules: &[&str]) -> WorkflowEntry {
     WorkflowEntry {
         name: name.to_owned(),
-        binding: binding.to_owned(),
+        binding: Some(binding.to_owned()),
         class_name: class_name.to_owned(),
         script_name: None,
         step_limit: None,
@@ -183,4 +183,36 @@ fn the_folders_that_a_command_is_run_for_again_are_its_own_unless_they_are_named
         assert!(command.watch_dirs.iter().zip(&expected).all(same), "{build}: {:?}", command.watch_dirs);
         assert_eq!(command.watch_dirs.len(), expected.len(), "{build}");
     }
+}
+
+#[test]
+fn a_workflow_may_be_declared_without_a_binding() {
+    let folder = json(
+        r#"{ "name": "shop", "workflows": [
+          { "name": "bound", "binding": "B", "class_name": "Bound", "limits": { "steps": 5 }, "schedules": "0 0 * * *" },
+        ], "exports": {
+          "Saga": { "type": "workflow", "name": "saga", "limits": { "steps": 7 }, "concurrency": { "limit": 2 },
+                    "schedules": "* * * * *", "default_retention": { "error_retention": 1000 }, "jurisdiction": "eu" },
+          "Bound": { "type": "workflow", "name": "bound", "limits": { "steps": 9 }, "concurrency": { "limit": 3 },
+                     "schedules": ["0 0 * * *", "0 1 * * *"] },
+        } }"#,
+    );
+    let project = loaded(&folder);
+    assert_eq!(project.warnings.to_string(), "");
+    let mut workflows = project.workflows.expect("there is a configuration");
+    for workflow in &mut workflows {
+        workflow.class_place = None;
+    }
+    let bound = workflow("bound", "B", "Bound", &["0 0 * * *", "0 1 * * *"]);
+    let saga = workflow("saga", "", "Saga", &["* * * * *"]);
+    let retention = miniflow_runtime::storage::Retention { error_ms: Some(1000), ..saga.retention };
+    let limits = |steps, concurrency| (NonZeroU32::new(steps), NonZeroU32::new(concurrency));
+    let ((step_limit, concurrency_limit), of_saga) = (limits(5, 3), limits(7, 2));
+    assert_eq!(
+        workflows,
+        [
+            WorkflowEntry { step_limit, concurrency_limit, ..bound },
+            WorkflowEntry { binding: None, step_limit: of_saga.0, concurrency_limit: of_saga.1, retention, ..saga },
+        ]
+    );
 }
