@@ -32,7 +32,19 @@ impl<'de> Deserializer<'de> for Column {
             Value::Integer(value) => visitor.visit_i64(value),
             Value::Real(value) => visitor.visit_f64(value),
             Value::Text(value) => visitor.visit_string(value),
+            // What has no bytes of its own, such as JSON, has sequences.
+            Value::Blob(value) => value.into_deserializer().deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        self.deserialize_byte_buf(visitor)
+    }
+
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        match self.0 {
             Value::Blob(value) => visitor.visit_byte_buf(value),
+            _ => self.deserialize_any(visitor),
         }
     }
 
@@ -47,14 +59,6 @@ impl<'de> Deserializer<'de> for Column {
         match self.0 {
             // SQLite has no other booleans.
             Value::Integer(value @ (0 | 1)) => visitor.visit_bool(value == 1),
-            _ => self.deserialize_any(visitor),
-        }
-    }
-
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
-        match self.0 {
-            // `Vec<u8>` asks for a sequence.
-            Value::Blob(value) => value.into_deserializer().deserialize_any(visitor),
             _ => self.deserialize_any(visitor),
         }
     }
@@ -80,7 +84,7 @@ impl<'de> Deserializer<'de> for Column {
     }
 
     forward_to_deserialize_any! {
-        i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf unit unit_struct tuple tuple_struct map
+        i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string unit unit_struct seq tuple tuple_struct map
         struct identifier ignored_any
     }
 }
@@ -138,10 +142,10 @@ mod tests {
 
     #[test]
     fn any_json_value_can_be_read() {
-        let columns = ["a", "b"].map(ToOwned::to_owned);
-        let row = vec![Value::Integer(1), Value::Null];
+        let columns = ["a", "b", "c"].map(ToOwned::to_owned);
+        let row = vec![Value::Integer(1), Value::Null, Value::Blob(vec![1, 2])];
         let value: serde_json::Value = decode(&columns, row).unwrap();
-        assert_eq!(value, serde_json::json!({ "a": 1, "b": null }));
+        assert_eq!(value, serde_json::json!({ "a": 1, "b": null, "c": [1, 2] }));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! Promises: a database is open once; one with something uncommitted in it is never closed here. Never does: read or write one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,11 +33,19 @@ struct Shared {
 
 /// The place of one database.
 pub(super) struct Slot {
-    /// Whoever works with the database has this, from before it is known which thread that will be: work is done in the order it was asked for.
-    pub(super) turn: Arc<tokio::sync::Mutex<()>>,
+    jobs: Mutex<Jobs>,
     path: Option<PathBuf>,
     database: Mutex<Option<Database>>,
     used: AtomicU64,
+}
+
+/// Work with one database, in the order it was asked for. It goes on whoever waits for it: a guest that stands still for one job must not
+/// wait for a job that stands still with the guest.
+#[derive(Default)]
+struct Jobs {
+    waiting: VecDeque<Box<dyn FnOnce() + Send>>,
+    /// A thread works.
+    at_work: bool,
 }
 
 impl Databases {
@@ -56,7 +65,7 @@ impl Databases {
                 .join(format!("{}.sqlite", object.id))
         });
         let slot =
-            || Arc::new(Slot { turn: Arc::default(), path, database: Mutex::default(), used: AtomicU64::new(0) });
+            || Arc::new(Slot { jobs: Mutex::default(), path, database: Mutex::default(), used: AtomicU64::new(0) });
         Arc::clone(self.slots().entry(object.clone()).or_insert_with(slot))
     }
 
@@ -108,7 +117,8 @@ impl Databases {
         if slots.len() <= OPEN_MAX {
             return;
         }
-        slots.sort_unstable_by_key(|slot| slot.used.load(Relaxed));
+        // The keys change meanwhile: each is read once.
+        slots.sort_by_cached_key(|slot| slot.used.load(Relaxed));
         let mut open = slots.len();
         for slot in slots {
             // One that is being used is not waited for.
@@ -129,6 +139,42 @@ impl Databases {
 }
 
 impl Slot {
+    /// Has `job` done, after those that came before, on a thread that may block.
+    pub(super) fn submit(self: &Arc<Self>, job: impl FnOnce() + Send + 'static) {
+        let mut jobs = self.jobs();
+        jobs.waiting.push_back(Box::new(job));
+        if !std::mem::replace(&mut jobs.at_work, true) {
+            let slot = Arc::clone(self);
+            tokio::task::spawn_blocking(move || slot.work());
+        }
+    }
+
+    /// Whether nothing is being done.
+    pub(super) fn rests(&self) -> bool {
+        !self.jobs().at_work
+    }
+
+    fn work(&self) {
+        loop {
+            let job = {
+                let mut jobs = self.jobs();
+                let Some(job) = jobs.waiting.pop_front() else {
+                    jobs.at_work = false;
+                    return;
+                };
+                job
+            };
+            // Whoever waits for it learns that it is gone.
+            if catch_unwind(AssertUnwindSafe(job)).is_err() {
+                tracing::error!("the storage of an object panicked");
+            }
+        }
+    }
+
+    fn jobs(&self) -> MutexGuard<'_, Jobs> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn database(&self) -> MutexGuard<'_, Option<Database>> {
         // What a panic left half done is not committed.
         self.database.lock().unwrap_or_else(PoisonError::into_inner)

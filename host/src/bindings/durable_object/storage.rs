@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use miniflow_runtime::Timestamp;
 use rusqlite::types::Value;
-use tokio::sync::{Notify, OwnedMutexGuard, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::alarms::{Alarm, Alarms, ObjectKey};
 use super::databases::{Databases, Slot};
@@ -43,8 +43,8 @@ pub struct ObjectStorage {
     databases: Databases,
     alarms: Alarms,
     /// Something was written that may not be committed.
-    dirty: AtomicBool,
-    written: Notify,
+    dirty: Arc<AtomicBool>,
+    written: Arc<Notify>,
     /// A transaction of the guest's own is open.
     transaction: watch::Sender<bool>,
     /// While the alarm's handler runs: whether it has set or removed the alarm.
@@ -76,8 +76,8 @@ impl ObjectStorage {
             slot,
             databases,
             alarms,
-            dirty: AtomicBool::new(false),
-            written: Notify::new(),
+            dirty: Arc::default(),
+            written: Arc::default(),
             transaction: watch::Sender::new(false),
             handler: Mutex::default(),
         }
@@ -185,18 +185,22 @@ impl ObjectStorage {
     ///
     /// When the disk does not take it.
     pub async fn flush(&self) -> Answer<()> {
-        // A commit that is under way has the turn: what was written before it is not durable yet.
-        let turn = self.turn().await;
-        if !self.dirty.swap(false, SeqCst) {
+        if !self.is_dirty() && self.slot.rests() {
             return Ok(());
         }
-        let publish = self.publish();
-        let commit = |databases: &Databases, slot: &Slot| databases.with(slot, |database| database.commit(publish));
-        let flushed = self.blocking_in(turn, commit).await;
-        if flushed.is_err() {
-            self.dirty.store(true, SeqCst);
-        }
-        flushed
+        let (publish, dirty) = (self.publish(), Arc::clone(&self.dirty));
+        // A commit that is under way is waited for: what was written before it is not durable yet.
+        let commit = move |databases: &Databases, slot: &Slot| {
+            if !dirty.swap(false, SeqCst) {
+                return Ok(());
+            }
+            let committed = databases.with(slot, |database| database.commit(publish));
+            if committed.is_err() {
+                dirty.store(true, SeqCst);
+            }
+            committed
+        };
+        self.blocking(commit).await
     }
 
     /// Whether something was written that may not be durable.
@@ -220,8 +224,11 @@ impl ObjectStorage {
     pub async fn discard(&self) -> Answer<()> {
         *self.handler() = None;
         self.transaction.send_replace(false);
-        self.dirty.store(false, SeqCst);
-        let discard = |databases: &Databases, slot: &Slot| databases.with_existing(slot, Database::discard);
+        let dirty = Arc::clone(&self.dirty);
+        let discard = move |databases: &Databases, slot: &Slot| {
+            dirty.store(false, SeqCst);
+            databases.with_existing(slot, Database::discard)
+        };
         self.blocking(discard).await.map(drop)
     }
 
@@ -325,38 +332,29 @@ impl ObjectStorage {
         &self,
         work: impl FnOnce(&mut Database) -> Answer<T> + Send + 'static,
     ) -> Answer<T> {
-        let done = self.blocking(move |databases, slot| databases.with(slot, work)).await;
-        // Also after an error: some of several statements may have been done.
-        self.dirty.store(true, SeqCst);
-        self.written.notify_one();
-        done
+        let (dirty, written) = (Arc::clone(&self.dirty), Arc::clone(&self.written));
+        let work = move |databases: &Databases, slot: &Slot| {
+            let done = databases.with(slot, work);
+            // Also after an error: some of several statements may have been done.
+            dirty.store(true, SeqCst);
+            written.notify_one();
+            done
+        };
+        self.blocking(work).await
     }
 
-    /// Does work on a thread that may block. Dropped, it is done all the same.
+    /// Does work on a thread that may block, after what was asked for before. Dropped, it is done all the same.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Databases, &Slot) -> Answer<T> + Send + 'static,
     ) -> Answer<T> {
-        self.blocking_in(self.turn().await, work).await
-    }
-
-    async fn blocking_in<T: Send + 'static>(
-        &self,
-        turn: OwnedMutexGuard<()>,
-        work: impl FnOnce(&Databases, &Slot) -> Answer<T> + Send + 'static,
-    ) -> Answer<T> {
         let (databases, slot) = (self.databases.clone(), Arc::clone(&self.slot));
-        let work = move || {
-            let done = work(&databases, &slot);
-            drop(turn);
-            done
-        };
-        let done = tokio::task::spawn_blocking(work).await;
-        done.unwrap_or_else(|panic| Err(StorageError::Failed(panic.to_string())))
-    }
-
-    async fn turn(&self) -> OwnedMutexGuard<()> {
-        Arc::clone(&self.slot.turn).lock_owned().await
+        let (reply, answer) = oneshot::channel();
+        self.slot.submit(move || {
+            // Whoever asked may have gone.
+            let _ = reply.send(work(&databases, &slot));
+        });
+        answer.await.unwrap_or_else(|_| Err(StorageError::Failed("the thread panicked".to_owned())))
     }
 }
 

@@ -168,6 +168,11 @@ async fn ask<T>(
         Ok(found) => found,
         Err(error) => return Ok(Err(error)),
     };
+    // What an object wrote is durable before anything comes of it elsewhere.
+    let object = store.with(|mut access| access.get().object().cloned());
+    if let Some(object) = object {
+        object.flush().await?;
+    }
     let runtime = services.runtime().await.clone();
     Ok(question(runtime, workflow).await.map_err(api_error))
 }

@@ -11,17 +11,31 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http_body::{Body, Frame, SizeHint};
+use tokio::sync::Notify;
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use crate::bindings::durable_object::{ObjectStorage, StorageError};
 
 /// How many bodies of an object are being read. All clones are the same.
 #[derive(Clone, Default)]
-pub(super) struct Readers(Arc<AtomicUsize>);
+pub(super) struct Readers(Arc<Count>);
+
+#[derive(Default)]
+struct Count {
+    now: AtomicUsize,
+    less: Notify,
+}
 
 impl Readers {
     pub(super) fn any(&self) -> bool {
-        self.0.load(SeqCst) > 0
+        self.0.now.load(SeqCst) > 0
+    }
+
+    /// Returns when there is none. Cancel-safe; for one at a time.
+    pub(super) async fn gone(&self) {
+        while self.any() {
+            self.0.less.notified().await;
+        }
     }
 }
 
@@ -38,14 +52,15 @@ pub(super) struct Gated {
 
 impl Gated {
     pub(super) fn new(body: WasiBody, storage: Arc<ObjectStorage>, readers: Readers) -> Self {
-        readers.0.fetch_add(1, SeqCst);
+        readers.0.now.fetch_add(1, SeqCst);
         Self { body, storage, held: None, readers }
     }
 }
 
 impl Drop for Gated {
     fn drop(&mut self) {
-        self.readers.0.fetch_sub(1, SeqCst);
+        self.readers.0.now.fetch_sub(1, SeqCst);
+        self.readers.0.less.notify_one();
     }
 }
 

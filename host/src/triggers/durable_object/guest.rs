@@ -18,7 +18,7 @@ use wasmtime_wasi_http::{WasiBody, WasiHttpView as _};
 
 use super::body::{Gated, Readers};
 use super::event::{Begun, Event, Reply};
-use super::places::Places;
+use super::places::{Idle, Places};
 use crate::bindings::durable_object::{Alarm, AlarmEnd, ObjectKey, ObjectStorage};
 use crate::bindings::logging::Level;
 use crate::wasm::bindings::exports::miniflow::worker::durable_objects::{AlarmInfo, Guest, Object};
@@ -28,9 +28,6 @@ use crate::wasm::{Generation, GuestState};
 
 /// How long an object lives without events.
 const IDLE_MAX: Duration = Duration::from_secs(10);
-
-/// Between two looks whether an object of older code can go.
-const RETIRED_BEAT: Duration = Duration::from_millis(10);
 
 /// What an object lets run on after its last event is waited for, for so many times as long as it lives without events.
 const BEATS_MAX: u32 = 3;
@@ -85,18 +82,17 @@ pub(super) async fn serve(
     let mut working: FuturesUnordered<Working<'_>> = FuturesUnordered::new();
     let mut in_transaction = storage.in_transaction();
     let mut next = first.take();
-    let (mut retired, mut beats) = (false, 0);
+    let (mut retired, mut asked, mut beats) = (false, false, 0);
     loop {
         if !*in_transaction.borrow_and_update()
             && !retired
             && let Some(event) = next.take()
         {
             working.push(begin(accessor, serving, &readers, event)?);
-            beats = 0;
+            (asked, beats) = (false, 0);
         }
-        let is_quiet = working.is_empty() && next.is_none();
-        let idle = is_quiet.then(|| places.idle_now());
-        let beat = if retired { RETIRED_BEAT } else { IDLE_MAX };
+        let is_quiet = working.is_empty() && (retired || next.is_none());
+        let idle = (is_quiet && !retired).then(|| places.idle_now());
         // Cancel-safe: an event that was received is kept in `next`, everything else only tells that something may be done.
         tokio::select! {
             biased;
@@ -104,33 +100,32 @@ pub(super) async fn serve(
             () = storage.settle() => storage.flush().await?,
             () = generation.retired(), if !retired => retired = true,
             event = events.recv(), if next.is_none() && !retired => next = event,
-            _ = in_transaction.changed(), if next.is_some() => {}
-            () = asked_to_go(idle.as_ref()) => {
-                if !readers.any() && rests(accessor).await {
-                    return Ok(Ending::Idle);
-                }
-            }
-            () = real::sleep(beat), if is_quiet || retired && working.is_empty() => {
+            _ = in_transaction.changed(), if next.is_some() && !retired => {}
+            () = asked_to_go(idle.as_ref()), if !asked => asked = true,
+            () = rests(accessor, &readers), if is_quiet && (retired || asked) => break,
+            () = real::sleep(IDLE_MAX), if is_quiet => {
                 beats += 1;
-                let patience = if retired { BEATS_MAX * 1_000 } else { BEATS_MAX };
-                if !readers.any() && (rests(accessor).await || beats >= patience) {
-                    return Ok(if retired { Ending::Retired(next) } else { Ending::Idle });
+                let rests = future::poll_fn(|context| Poll::Ready(accessor.poll_no_interesting_tasks(context).is_ready()));
+                if !readers.any() && (beats >= BEATS_MAX || rests.await) {
+                    break;
                 }
             }
         }
     }
+    Ok(if retired { Ending::Retired(next) } else { Ending::Idle })
 }
 
-async fn asked_to_go(idle: Option<&super::places::Idle<'_>>) {
+async fn asked_to_go(idle: Option<&Idle<'_>>) {
     match idle {
         Some(idle) => idle.asked_to_go().await,
         None => future::pending().await,
     }
 }
 
-/// Whether the guest has nothing left that it let run on.
-async fn rests(accessor: &Accessor<GuestState>) -> bool {
-    future::poll_fn(|context| Poll::Ready(accessor.poll_no_interesting_tasks(context).is_ready())).await
+/// Returns when nobody reads an answer any more, and the guest has nothing left that it let run on.
+async fn rests(accessor: &Accessor<GuestState>, readers: &Readers) {
+    readers.gone().await;
+    future::poll_fn(|context| accessor.poll_no_interesting_tasks(context)).await;
 }
 
 /// Has the guest begin with an event: it enters before any that comes later.

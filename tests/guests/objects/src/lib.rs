@@ -61,7 +61,7 @@ async fn answer(req: Request, env: Env) -> Result<Response> {
         "service" => {
             let service = env.service(word())?;
             let rest = [word(), word()].join("/");
-            service.fetch_request(pass_on(req, &rest).await?).await
+            service.fetch_request(pass_on(req, rest.trim_end_matches('/')).await?).await
         }
         "plain" => {
             let query: Query = req.query()?;
