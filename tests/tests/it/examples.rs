@@ -28,6 +28,18 @@ fn order_pipeline_does_what_its_readme_says() {
     assert_eq!(server.lines_with("the payment service answered 503").len(), 2);
 }
 
+// rules: S7
+#[test]
+fn from_durable_object_does_what_its_readme_says() {
+    let server = readme::follow("from-durable-object");
+    server.wait_for_line("decided with 3 votes");
+    // Who made the instance is told as for any other code.
+    let list = server.get("/cdn-cgi/local/explorer/api/workflows/decisions/instances").expect(200).json();
+    let id = list["result"][0]["id"].as_str().unwrap_or_default().to_owned();
+    let path = format!("/cdn-cgi/local/explorer/api/workflows/decisions/instances/{id}");
+    assert_eq!(server.get(&path).expect(200).json()["result"]["trigger"]["source"], "binding");
+}
+
 #[test]
 fn trigger_from_fetch_has_two_steps_and_a_second_between_them() {
     let server = Dev::example("trigger-from-fetch").start();

@@ -364,13 +364,11 @@ fn an_alarm_that_fails_is_tried_again_six_times_each_after_twice_the_time() {
         json!([{ "op": "put", "key": "on alarm", "value": on_alarm }, { "op": "set_alarm", "ms": 0 }]),
     );
     advance(&server, 1);
-    let mut tries = 1;
-    for seconds in [2, 4, 8, 16, 32, 64] {
+    for (tries, seconds) in (1..).zip([2, 4, 8, 16, 32, 64]) {
         assert_eq!(sink.seen().len(), tries);
         advance(&server, seconds * 1_000 - 100);
         assert_eq!(sink.seen().len(), tries, "before {seconds} s");
         advance(&server, 100);
-        tries += 1;
     }
     assert_eq!(sink.seen().len(), 7);
     server.wait_for_line("Error: no luck (alarm, is given up after 6 retries)");
@@ -476,8 +474,8 @@ fn an_object_starts_and_steers_instances() {
     eventually("the instance ends", || {
         (run(&server, "a", status.clone()) == json!([{ "output": { "n": 7 } }])).then_some(())
     });
-    // And a workflow asks an object.
-    let _ = run(&server, "a", json!([{ "op": "workflow", "id": "w", "catch": true }]));
+    let again = run(&server, "a", json!([{ "op": "workflow", "id": "w", "catch": true }]));
+    assert_eq!(again[0]["code"], "instance.already_exists");
 }
 
 #[test]
