@@ -23,6 +23,7 @@ pub mod workflows_world {
             "miniflow:worker/durable-object@0.1.0": crate::bindings::miniflow::worker::durable_object,
             "miniflow:worker/object-storage@0.1.0": crate::bindings::miniflow::worker::object_storage,
             "miniflow:worker/object-sql@0.1.0": crate::bindings::miniflow::worker::object_sql,
+            "miniflow:worker/queue@0.1.0": crate::bindings::miniflow::worker::queue,
             "miniflow:worker/workflows@0.1.0": generate,
         },
         pub_export_macro: true,
@@ -47,6 +48,7 @@ pub mod scheduled_world {
             "miniflow:worker/durable-object@0.1.0": crate::bindings::miniflow::worker::durable_object,
             "miniflow:worker/object-storage@0.1.0": crate::bindings::miniflow::worker::object_storage,
             "miniflow:worker/object-sql@0.1.0": crate::bindings::miniflow::worker::object_sql,
+            "miniflow:worker/queue@0.1.0": crate::bindings::miniflow::worker::queue,
             "miniflow:worker/scheduled@0.1.0": generate,
         },
         pub_export_macro: true,
@@ -73,11 +75,37 @@ pub mod durable_objects_world {
             "miniflow:worker/durable-object@0.1.0": crate::bindings::miniflow::worker::durable_object,
             "miniflow:worker/object-storage@0.1.0": crate::bindings::miniflow::worker::object_storage,
             "miniflow:worker/object-sql@0.1.0": crate::bindings::miniflow::worker::object_sql,
+            "miniflow:worker/queue@0.1.0": crate::bindings::miniflow::worker::queue,
             "miniflow:worker/durable-objects@0.1.0": generate,
         },
         pub_export_macro: true,
         export_macro_name: "export_durable_objects",
         default_bindings_module: "$crate::bindings::durable_objects_world",
         type_section_suffix: "miniflow-durable-objects",
+    });
+}
+
+pub mod queue_world {
+    //! The export of a Worker with a handler for the messages of queues.
+
+    wit_bindgen::generate!({
+        path: "wit",
+        world: "queue-world",
+        with: {
+            "miniflow:worker/types@0.1.0": crate::bindings::miniflow::worker::types,
+            "miniflow:worker/environment@0.1.0": crate::bindings::miniflow::worker::environment,
+            "miniflow:worker/logging@0.1.0": crate::bindings::miniflow::worker::logging,
+            "miniflow:worker/workflow@0.1.0": crate::bindings::miniflow::worker::workflow,
+            "miniflow:worker/steps@0.1.0": crate::bindings::miniflow::worker::steps,
+            "miniflow:worker/durable-object@0.1.0": crate::bindings::miniflow::worker::durable_object,
+            "miniflow:worker/object-storage@0.1.0": crate::bindings::miniflow::worker::object_storage,
+            "miniflow:worker/object-sql@0.1.0": crate::bindings::miniflow::worker::object_sql,
+            "miniflow:worker/queue@0.1.0": crate::bindings::miniflow::worker::queue,
+            "miniflow:worker/queue-consumer@0.1.0": generate,
+        },
+        pub_export_macro: true,
+        export_macro_name: "export_queue",
+        default_bindings_module: "$crate::bindings::queue_world",
+        type_section_suffix: "miniflow-queue",
     });
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 
 use crate::bindings::miniflow::worker::environment::{self, Binding, Variable};
-use crate::{Error, Fetcher, ObjectNamespace, Result, Workflow, host};
+use crate::{Error, Fetcher, ObjectNamespace, Queue, Result, Workflow, host};
 
 /// The bindings of the Worker. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -60,6 +60,17 @@ impl Env {
         host::required("`Env::workflow`");
         bound(name, "workflow")?;
         Ok(Workflow::bound_as(name))
+    }
+
+    /// Returns the queue bound as `name`, to send messages to.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BindingError`] when no queue of that name is bound.
+    pub fn queue(&self, name: &str) -> Result<Queue> {
+        host::required("`Env::queue`");
+        bound(name, "queue")?;
+        Ok(Queue::bound_as(name))
     }
 
     /// Returns the Durable Objects of the class bound as `name`.

@@ -71,9 +71,11 @@ mod error;
 mod host;
 mod http_api;
 pub mod prelude;
+mod queue;
 mod scheduled;
 mod service;
 mod start;
+mod tasks;
 mod workflow;
 
 pub use context::Context;
@@ -90,6 +92,11 @@ pub use http_api::{
     RouteParams, Router,
 };
 pub use miniflow_sdk_macros::{durable_object, event, workflow};
+pub use queue::{
+    BatchMessageBuilder, BatchSendMessage, Message, MessageBatch, MessageBuilder, MessageExt, MessageIter, Queue,
+    QueueContentType, QueueMetrics, QueueRetryOptions, QueueRetryOptionsBuilder, QueueSendBatchOptions,
+    QueueSendOptions, RawBody, RawMessage, RawMessageBuilder, RawMessageIter, SendMessage,
+};
 pub use scheduled::{ScheduleContext, ScheduledEvent};
 pub use service::Fetcher;
 pub use workflow::{
@@ -113,6 +120,12 @@ pub use url::{self, Url};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::bindings::durable_objects_world::export_durable_objects;
+    pub use crate::bindings::miniflow::worker::queue::Batch as QueueBatch;
+    pub use crate::bindings::miniflow::worker::types::Error as RecordedError;
+    pub use crate::bindings::queue_world::export_queue;
+    pub use crate::bindings::queue_world::exports::miniflow::worker::queue_consumer::{
+        Guest as QueueGuest, ReceivedMessage,
+    };
     pub use crate::bindings::scheduled_world::export_scheduled;
     pub use crate::bindings::scheduled_world::exports::miniflow::worker::scheduled::{
         Guest as ScheduledGuest, Outcome as ScheduledResult,
@@ -120,6 +133,7 @@ pub mod __private {
     pub use crate::bindings::workflows_world::export_workflows;
     pub use crate::durable_object::{ObjectClass, ObjectsExport};
     pub use crate::http_api::serve;
+    pub use crate::queue::run_queue;
     pub use crate::scheduled::run_scheduled;
     pub use crate::start::StartHook;
     pub use crate::workflow::{Class, WorkflowsExport};

@@ -1,14 +1,11 @@
 //! `#[event(scheduled)]`: what a Worker does when a cron trigger fires.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::future::Future;
 use std::rc::Rc;
 
-use futures::FutureExt;
-use futures::future::LocalBoxFuture;
-use futures::stream::{FuturesUnordered, StreamExt};
-
 use crate::bindings::scheduled_world::exports::miniflow::worker::scheduled as wit;
+use crate::tasks::Tasks;
 use crate::{Env, Result, start};
 
 /// The trigger that fired.
@@ -48,15 +45,7 @@ impl ScheduledEvent {
 /// What outlives the handler.
 #[derive(Clone, Debug, Default)]
 pub struct ScheduleContext {
-    tasks: Rc<RefCell<Vec<Task>>>,
-}
-
-struct Task(LocalBoxFuture<'static, ()>);
-
-impl std::fmt::Debug for Task {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Task")
-    }
+    tasks: Tasks,
 }
 
 impl ScheduleContext {
@@ -65,18 +54,7 @@ impl ScheduleContext {
     where
         F: Future<Output = ()> + 'static,
     {
-        self.tasks.borrow_mut().push(Task(future.boxed_local()));
-    }
-
-    /// Runs what was handed in, and what that hands in.
-    async fn finish(&self) {
-        let mut running = FuturesUnordered::new();
-        loop {
-            running.extend(self.tasks.borrow_mut().drain(..).map(|task| task.0));
-            if running.next().await.is_none() && self.tasks.borrow().is_empty() {
-                return;
-            }
-        }
+        self.tasks.add(future);
     }
 }
 
@@ -111,12 +89,14 @@ where
     let event = ScheduledEvent { cron, scheduled_time, no_retry: Rc::clone(&no_retry) };
     let context = ScheduleContext::default();
     let result = handler(event, Env::new(), context.clone()).await.into_result();
-    context.finish().await;
+    context.tasks.finish().await;
     wit::Outcome { no_retry: no_retry.get(), error: result.err().map(|error| error.to_recorded()) }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
 
     fn run<R: Future<Output: ScheduledOutcome>>(

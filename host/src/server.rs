@@ -24,6 +24,7 @@ use tokio::net::TcpListener;
 
 use crate::api::{Api, ApiOptions, instant};
 use crate::bindings::logging::LogSink;
+use crate::bindings::queue::Queues;
 use crate::config::{Problem, Problems, Project};
 use crate::report;
 use crate::session::{Member, Session};
@@ -31,6 +32,7 @@ use crate::triggers::durable_object::Objects;
 use crate::triggers::http::{Body, Fetch, GRACE, Peer, Service, serve};
 use crate::triggers::inward::Passing;
 use crate::triggers::local::Local;
+use crate::triggers::queue::Consumers;
 use crate::wasm::{EngineOptions, Loader, Runner, Services};
 
 /// What a session works with.
@@ -68,6 +70,7 @@ pub struct Server {
     api: Api,
     session: Session,
     objects: Objects,
+    consumers: Consumers,
     dispatcher: Dispatcher,
     mover: Mover,
     warnings: Problems,
@@ -119,8 +122,12 @@ impl Server {
             .map_err(|error| Problem::error(error.to_string()))?;
         let passing = Arc::new(Passing::new(services.workers.clone(), objects.clone()));
         services.set_inward(Arc::clone(&passing) as _);
+        let queues = Queues::new(state.as_ref().map(StateDirectory::path), durability, Arc::clone(&services.clock));
+        services.set_queues(queues.clone());
         session.put(&connected);
         objects.ring();
+        let consumers = Consumers::new(queues);
+        consume(&consumers, &session).map_err(|error| storage_problem(&error))?;
         let members = session.members();
         let first = members.first().map_or("", |member| member.name());
         let mover = Mover::new(moved, dispatcher.handle(), state.as_ref().map(StateDirectory::path));
@@ -134,7 +141,7 @@ impl Server {
             token: api_token,
             is_shared,
         });
-        Ok(Self { fetch, local, api, session, objects, dispatcher, mover, warnings, _state: state })
+        Ok(Self { fetch, local, api, session, objects, consumers, dispatcher, mover, warnings, _state: state })
     }
 
     /// The Workers that are served.
@@ -198,7 +205,7 @@ impl Server {
         // Bodies went on while requests were finished: both have the same two seconds.
         let spent = stop_began.map_or(Duration::ZERO, Stopwatch::elapsed);
         let grace = GRACE.saturating_sub(spent);
-        futures::join!(self.objects.stop(grace), self.dispatcher.shutdown(grace));
+        futures::join!(self.objects.stop(grace), self.consumers.stop(grace), self.dispatcher.shutdown(grace));
         served
     }
 }
@@ -248,6 +255,15 @@ async fn keep_time(mover: &Mover) -> Infallible {
         }
     };
     future::join(skip, look).await.0
+}
+
+/// Has the queues consumed that the Workers are configured to consume. To be called again when they are others.
+fn consume(consumers: &Consumers, session: &Session) -> Result<(), StorageError> {
+    if session.uses_queues() {
+        consumers.queues().open()?;
+    }
+    consumers.set(session.consumptions(), |worker| Arc::new(session.slot(worker)));
+    Ok(())
 }
 
 /// Loads every Worker, and tells of all that cannot be.

@@ -16,6 +16,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
     let added = match arguments.kind {
         Kind::Fetch => fetch(&item, arguments.respond_with_errors)?,
         Kind::Scheduled => scheduled(&item)?,
+        Kind::Queue => queue(&item)?,
         Kind::Start => start(&item)?,
     };
     Ok(quote! { #item #added })
@@ -24,6 +25,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
 enum Kind {
     Fetch,
     Scheduled,
+    Queue,
     Start,
 }
 
@@ -45,20 +47,18 @@ impl Arguments {
                 "fetch" => kind = Some(Kind::Fetch),
                 "scheduled" => kind = Some(Kind::Scheduled),
                 "start" => kind = Some(Kind::Start),
-                "queue" => {
-                    return Err(Error::new(word.span(), format!("`{word}` events are not supported yet")));
-                }
+                "queue" => kind = Some(Kind::Queue),
                 _ => {
-                    let text = format!("unknown event `{word}`: expected `fetch`, `scheduled` or `start`");
+                    let text = format!("unknown event `{word}`: expected `fetch`, `scheduled`, `queue` or `start`");
                     return Err(Error::new(word.span(), text));
                 }
             }
         }
         let Some(kind) = kind else {
-            let text = "which event? expected `#[event(fetch)]`, `#[event(scheduled)]` or `#[event(start)]`";
+            let text = "which event? expected `#[event(fetch)]`, `#[event(scheduled)]`, `#[event(queue)]` or `#[event(start)]`";
             return Err(Error::new(Span::call_site(), text));
         };
-        if let (Kind::Start | Kind::Scheduled, Some(span)) = (&kind, respond_with_errors) {
+        if let (Kind::Start | Kind::Scheduled | Kind::Queue, Some(span)) = (&kind, respond_with_errors) {
             return Err(Error::new(span, "`respond_with_errors` belongs to `fetch`"));
         }
         Ok(Self { kind, respond_with_errors: respond_with_errors.is_some() })
@@ -160,6 +160,60 @@ fn scheduled(item: &ItemFn) -> Result<TokenStream> {
 
             #[cfg(target_family = "wasm")]
             ::miniflow_sdk::__private::export_scheduled!(__MiniflowScheduled);
+        };
+    })
+}
+
+fn queue(item: &ItemFn) -> Result<TokenStream> {
+    const SIGNATURE: &str = "`async fn queue(batch: MessageBatch<T>, env: Env, ctx: Context) -> Result<()>`";
+    let name = &item.sig.ident;
+    if item.sig.asyncness.is_none() {
+        return Err(Error::new(item.sig.fn_token.span, format!("a queue handler is async: {SIGNATURE}")));
+    }
+    if item.sig.inputs.len() != 3 || matches!(item.sig.inputs.first(), Some(FnArg::Receiver(_))) {
+        let at = if item.sig.inputs.is_empty() { name.span() } else { item.sig.inputs.span() };
+        return Err(Error::new(at, format!("a queue handler takes three arguments: {SIGNATURE}")));
+    }
+    let ReturnType::Type(_, output) = &item.sig.output else {
+        return Err(Error::new(name.span(), format!("a queue handler returns whether it worked: {SIGNATURE}")));
+    };
+    let batch = item.sig.inputs.first().and_then(|input| match input {
+        FnArg::Typed(input) => Some(&*input.ty),
+        FnArg::Receiver(_) => None,
+    });
+    // Whatever its messages are.
+    let batch = batch.map(|written| {
+        quote_spanned! { written.span()=> let _: fn(::miniflow_sdk::MessageBatch<_>) -> #written = |argument| argument; }
+    });
+    let others = checks(item, &["MessageBatch", "Env", "Context"]).into_iter().skip(1);
+    let result = quote_spanned! { output.span()=> let _: fn(#output) -> ::miniflow_sdk::Result<()> = |answer| answer; };
+    Ok(quote! {
+        const _: () = {
+            #[allow(dead_code, unreachable_code, reason = "only the types matter")]
+            fn __miniflow_check() {
+                #batch
+                #(#others)*
+                #result
+                let _ = #name;
+            }
+
+            #[cfg(target_family = "wasm")]
+            struct __MiniflowQueue;
+
+            // The handler may have any name, `queue` above all: no argument here hides it.
+            #[cfg(target_family = "wasm")]
+            impl ::miniflow_sdk::__private::QueueGuest for __MiniflowQueue {
+                async fn handle(
+                    __queue: ::std::string::String,
+                    __messages: ::std::vec::Vec<::miniflow_sdk::__private::ReceivedMessage>,
+                    __batch: ::miniflow_sdk::__private::QueueBatch,
+                ) -> ::core::option::Option<::miniflow_sdk::__private::RecordedError> {
+                    ::miniflow_sdk::__private::run_queue(__queue, __messages, __batch, #name).await
+                }
+            }
+
+            #[cfg(target_family = "wasm")]
+            ::miniflow_sdk::__private::export_queue!(__MiniflowQueue);
         };
     })
 }

@@ -14,6 +14,8 @@ use proc_macro::TokenStream;
 /// - `#[event(fetch)]`: `async fn(Request, Env, Context) -> Result<Response>` answers HTTP requests. An error is logged and
 ///   becomes a 500 without its text; `#[event(fetch, respond_with_errors)]` shows the text to the client.
 /// - `#[event(scheduled)]`: `async fn(ScheduledEvent, Env, ScheduleContext)`, with a `Result<()>` if it likes, runs when a cron trigger fires.
+/// - `#[event(queue)]`: `async fn(MessageBatch<T>, Env, Context) -> Result<()>` handles the messages of the queues that the configuration has the
+///   Worker consume. After an error those of which nothing was said are delivered again.
 /// - `#[event(start)]`: `fn()` runs once before the first event that an instance of the Worker handles.
 ///
 /// Each kind of handler may be defined once in a Worker.

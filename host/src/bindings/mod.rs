@@ -9,8 +9,10 @@ use std::sync::Arc;
 pub mod durable_object;
 pub mod environment;
 pub mod logging;
+pub mod queue;
 pub mod steps;
 pub mod workflow;
+pub(crate) mod writer;
 
 /// What stands behind a name that is bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub enum Bound {
     DurableObject(Arc<durable_object::Namespace>),
     /// Another Worker, by its name.
     Service(String),
+    /// A queue to send messages to.
+    Queue(queue::BoundQueue),
     /// Something of another Worker, which is not there.
     Absent {
         /// What it would be: as [`Bound::kind`].
@@ -43,6 +47,7 @@ impl Bound {
             Self::Workflow(_) => "workflow",
             Self::DurableObject(_) => "durable object",
             Self::Service(_) => "service",
+            Self::Queue(_) => "queue",
             Self::Absent { kind, .. } => kind,
         }
     }

@@ -61,7 +61,6 @@ const NOT_RUN: &[&str] = &[
     "workflows[].schedules",
     "workflows[].jurisdiction",
     "triggers.crons",
-    "queues",
     "kv_namespaces",
     // Nobody works on these.
     "triggers.events",

@@ -100,10 +100,10 @@ impl Banner<'_> {
 
 impl Served<'_> {
     fn sections(&self, all: &[Served<'_>]) -> [(&'static str, Vec<String>); 2] {
-        [("bindings", or_none(table(&self.bindings()))), ("workflows", or_none(table(&self.classes(all))))]
+        [("bindings", or_none(table(&self.bindings(all)))), ("workflows", or_none(table(&self.classes(all))))]
     }
 
-    fn bindings(&self) -> Vec<[String; 3]> {
+    fn bindings(&self, all: &[Served<'_>]) -> Vec<[String; 3]> {
         let variables = self.project.vars.iter().map(|(name, var)| {
             let (kind, value) = match var {
                 Var::Text(text) => ("variable", shortened(&format!("{text:?}"))),
@@ -116,9 +116,25 @@ impl Served<'_> {
             let binding = workflow.binding.clone()?;
             Some([binding, "workflow".to_owned(), workflow.name.clone()])
         });
-        let mut bindings: Vec<[String; 3]> = variables.chain(workflows).collect();
+        let queues = self
+            .project
+            .queue_producers
+            .iter()
+            .map(|producer| [producer.binding.clone(), "queue".to_owned(), self.queue(&producer.queue, all)]);
+        let mut bindings: Vec<[String; 3]> = variables.chain(workflows).chain(queues).collect();
         bindings.sort();
         bindings
+    }
+
+    /// A queue that nobody consumes keeps what is sent to it.
+    fn queue(&self, queue: &str, all: &[Served<'_>]) -> String {
+        let consumes =
+            |worker: &Served<'_>| worker.project.queue_consumers.iter().any(|consumer| consumer.queue == queue);
+        match all.iter().find(|worker| consumes(worker)) {
+            Some(worker) if worker.project.name == self.project.name => queue.to_owned(),
+            Some(worker) => format!("{queue}, consumed by Worker `{}`", worker.project.name),
+            None => format!("{queue}, which nothing consumes here: messages are kept for 4 days"),
+        }
     }
 
     fn classes(&self, all: &[Served<'_>]) -> Vec<[String; 2]> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use miniflow_runtime::WorkflowDefinition;
 
-use super::{Connected, Member};
+use super::{Connected, Member, queues};
 use crate::bindings::durable_object::Namespace;
 use crate::bindings::{Bindings, Bound};
 use crate::config::{DurableObjectBinding, Place, Problem, Problems, Project, ServiceBinding, Var, WorkflowEntry};
@@ -15,6 +15,7 @@ pub(super) fn connect(members: Vec<Arc<Member>>) -> Result<Connected, Problems> 
     let views: Vec<_> = members.iter().map(|member| View::of(member)).collect();
     let mut problems = Problems::default();
     unique(&views, &mut problems);
+    queues::unique(&views, &mut problems);
     let bindings: Vec<_> = views.iter().map(|view| view.bindings(&views, &mut problems)).collect();
     let definitions = views.iter().flat_map(View::definitions).collect();
     let ((), warnings) = problems.or(())?;
@@ -89,7 +90,7 @@ impl View<'_> {
             };
             (name.clone(), bound)
         });
-        let mut bound: Vec<_> = vars.collect();
+        let mut bound: Vec<_> = vars.chain(queues::bound(self.project)).collect();
         let mut bind = |name: &str, found: Bound, place: Option<&Place>| {
             if let Bound::Absent { why, .. } = &found {
                 let problem = Problem::warning(format!("binding `{name}` of `{}`: {why}", self.project.name));

@@ -8,6 +8,7 @@
 //! sessions of the machine. Never does: build, watch, decide what becomes of instances.
 
 mod connect;
+mod queues;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ use miniflow_runtime::WorkflowDefinition;
 
 use crate::bindings::Bindings;
 use crate::config::{DurableObjectBinding, Problem, Problems, Project, WorkflowEntry};
+use crate::triggers::queue::Consumption;
 use crate::wasm::limits::CPU_MAX;
 use crate::wasm::{Generation, Loader, Slot, Workers};
 
@@ -105,6 +107,7 @@ impl Session {
             }
             warnings.push(Problem::warning(message));
         }
+        queues::check(&project, &generation)?;
         let classes: Vec<_> = generation.classes().iter().map(|class| class.name.as_str()).collect();
         let bound = project.bind_classes(&classes)?;
         warnings.extend(bound.warnings);
@@ -151,6 +154,18 @@ impl Session {
     #[must_use]
     pub fn members(&self) -> Vec<Arc<Member>> {
         self.0.members.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What the Workers consume that were put in place.
+    #[must_use]
+    pub fn consumptions(&self) -> Vec<Consumption> {
+        queues::consumptions(&self.members())
+    }
+
+    /// Whether any Worker that was put in place has to do with queues.
+    #[must_use]
+    pub fn uses_queues(&self) -> bool {
+        queues::are_used(&self.members())
     }
 
     /// Where the generations of a Worker are found.

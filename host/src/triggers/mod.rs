@@ -6,3 +6,4 @@ pub mod durable_object;
 pub mod http;
 pub mod inward;
 pub mod local;
+pub mod queue;

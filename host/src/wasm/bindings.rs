@@ -36,6 +36,7 @@ mod generated {
             "wasi:http/types": wasmtime_wasi_http::p3::bindings::http::types,
             "miniflow:worker/steps.attempt": crate::bindings::steps::OpenAttempt,
             "miniflow:worker/steps.stored-stream": crate::bindings::steps::OpenStream,
+            "miniflow:worker/queue.batch": crate::bindings::queue::OpenBatch,
             "miniflow:worker/workflow.subscription": crate::bindings::workflow::OpenSubscription,
         },
     });

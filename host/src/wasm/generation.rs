@@ -14,6 +14,7 @@ use wasmtime_wasi_http::handler::{Proxy, ProxyPre};
 use super::bindings::exports::miniflow::worker::durable_objects::{
     Guest as ObjectGuest, GuestIndices as ObjectsIndices,
 };
+use super::bindings::exports::miniflow::worker::queue_consumer::GuestIndices as QueueIndices;
 use super::bindings::exports::miniflow::worker::scheduled::GuestIndices as ScheduledIndices;
 use super::bindings::exports::miniflow::worker::workflows::GuestIndices;
 use super::services::Services;
@@ -39,6 +40,7 @@ pub(super) struct Code {
     pub(super) workflows: Option<GuestIndices>,
     pub(super) scheduled: Option<ScheduledIndices>,
     pub(super) objects: Option<ObjectsIndices>,
+    pub(super) queue: Option<QueueIndices>,
     pub(super) classes: Vec<Class>,
     pub(super) object_classes: Vec<Class>,
     pub(super) describe_failure: Option<Death>,
@@ -73,6 +75,12 @@ impl Generation {
     #[must_use]
     pub fn has_scheduled(&self) -> bool {
         self.code.scheduled.is_some()
+    }
+
+    /// Whether the component handles messages of queues.
+    #[must_use]
+    pub fn has_queue(&self) -> bool {
+        self.code.queue.is_some()
     }
 
     /// The workflow classes, sorted by name.

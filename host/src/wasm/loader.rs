@@ -14,6 +14,7 @@ use wasmtime_wasi_http::handler::ProxyPre;
 use wasmtime_wasi_http::{p2, p3};
 
 use super::bindings::exports::miniflow::worker::durable_objects::GuestIndices as ObjectsIndices;
+use super::bindings::exports::miniflow::worker::queue_consumer::GuestIndices as QueueIndices;
 use super::bindings::exports::miniflow::worker::scheduled::GuestIndices as ScheduledIndices;
 use super::bindings::exports::miniflow::worker::workflows::GuestIndices;
 use super::engine::{EngineError, EngineOptions, engine};
@@ -97,7 +98,7 @@ impl LoadError {
                 "it is a program with a `main`; a Worker is a library: set `crate-type = [\"cdylib\"]` and use `#[event(fetch)]` or `#[workflow]`".to_owned()
             }
             Self::NothingExported { .. } => {
-                "a Worker exports `wasi:http/handler@0.3`, `wasi:http/incoming-handler@0.2` `miniflow:worker/scheduled` or `miniflow:worker/workflows`: use `#[event(fetch)]`, `#[event(scheduled)]` or `#[workflow]`".to_owned()
+                "a Worker exports `wasi:http/handler@0.3`, `wasi:http/incoming-handler@0.2`, `miniflow:worker/scheduled`, `miniflow:worker/queue-consumer` or `miniflow:worker/workflows`: use `#[event(fetch)]`, `#[event(scheduled)]`, `#[event(queue)]` or `#[workflow]`".to_owned()
             }
         }
     }
@@ -145,7 +146,9 @@ impl Loader {
         let workflows = exported("workflows", GuestIndices::new(&pre))?;
         let scheduled = exported("scheduled", ScheduledIndices::new(&pre))?;
         let objects = exported("durable-objects", ObjectsIndices::new(&pre))?;
-        if fetch.is_none() && workflows.is_none() && scheduled.is_none() && objects.is_none() {
+        let queue = exported("queue-consumer", QueueIndices::new(&pre))?;
+        let handlers = [scheduled.is_some(), objects.is_some(), queue.is_some()];
+        if fetch.is_none() && workflows.is_none() && !handlers.contains(&true) {
             return Err(LoadError::NothingExported { exports: exports(&self.engine, pre.component()) });
         }
         let mut code = Code {
@@ -155,6 +158,7 @@ impl Loader {
             workflows,
             scheduled,
             objects,
+            queue,
             classes: Vec::new(),
             object_classes: Vec::new(),
             describe_failure: None,

@@ -1,6 +1,6 @@
 //! What guests share: the clock, the console's sink, the other Workers and the runtime that keeps instances.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use miniflow_runtime::{Clock, Handle};
 use tokio::sync::SetOnce;
@@ -8,6 +8,7 @@ use tokio::sync::SetOnce;
 use super::inward::Inward;
 use super::workers::Workers;
 use crate::bindings::logging::LogSink;
+use crate::bindings::queue::Queues;
 
 /// What is behind the host functions. One for the session.
 pub struct Services {
@@ -19,13 +20,15 @@ pub struct Services {
     pub workers: Workers,
     runtime: SetOnce<Handle>,
     inward: SetOnce<Arc<dyn Inward>>,
+    queues: OnceLock<Queues>,
 }
 
 impl Services {
     /// Returns services without a runtime yet: that one needs the runner, which needs these.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, logs: Arc<dyn LogSink>) -> Self {
-        Self { clock, logs, workers: Workers::default(), runtime: SetOnce::new(), inward: SetOnce::new() }
+        let (runtime, inward) = (SetOnce::new(), SetOnce::new());
+        Self { clock, logs, workers: Workers::default(), runtime, inward, queues: OnceLock::new() }
     }
 
     /// Says which runtime it is. Guests that ask for it wait until then. Only the first call counts.
@@ -33,6 +36,19 @@ impl Services {
         if self.runtime.set(handle).is_err() {
             tracing::debug!("the runtime was set already");
         }
+    }
+
+    /// Says where messages are sent to. Only the first call counts.
+    pub fn set_queues(&self, queues: Queues) {
+        if self.queues.set(queues).is_err() {
+            tracing::debug!("the queues were set already");
+        }
+    }
+
+    /// The queues of the session, if it has any.
+    #[must_use]
+    pub fn queues(&self) -> Option<Queues> {
+        self.queues.get().cloned()
     }
 
     /// The runtime, as soon as there is one. Cancel-safe.

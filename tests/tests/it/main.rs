@@ -14,6 +14,7 @@ mod http;
 mod objects;
 mod operations;
 mod outputs;
+mod queues;
 mod readme;
 mod restart;
 mod rollback;

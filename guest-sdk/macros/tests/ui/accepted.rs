@@ -8,6 +8,12 @@ pub async fn main_handler(mut req: Request, _env: Env, _ctx: Context) -> Result<
     Response::ok(req.text().await?)
 }
 
+#[event(queue)]
+async fn messages(batch: MessageBatch<u32>, _env: Env, _ctx: Context) -> Result<()> {
+    batch.ack_all();
+    Ok(())
+}
+
 #[workflow]
 pub struct First {}
 

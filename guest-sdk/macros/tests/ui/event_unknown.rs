@@ -6,7 +6,22 @@ async fn unknown(_req: Request, _env: Env, _ctx: Context) -> Result<Response> {
 }
 
 #[event(queue)]
-async fn later(_event: (), _env: Env, _ctx: Context) {}
+async fn silent(_batch: MessageBatch<u32>, _env: Env, _ctx: Context) {}
+
+#[event(queue)]
+async fn short(_batch: MessageBatch<u32>) -> Result<()> {
+    Ok(())
+}
+
+#[event(queue)]
+async fn other(_batch: Vec<u32>, _env: Env, _ctx: Context) -> Result<()> {
+    Ok(())
+}
+
+#[event(queue)]
+fn blocking(_batch: MessageBatch<u32>, _env: Env, _ctx: Context) -> Result<()> {
+    Ok(())
+}
 
 #[event(scheduled)]
 async fn two(_event: ScheduledEvent, _env: Env) {}

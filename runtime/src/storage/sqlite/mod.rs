@@ -24,6 +24,23 @@ use crate::engine::{Bytes, InstanceStatus, Stamped};
 /// Name of the database file in a state directory.
 pub const DATABASE_FILE: &str = "miniflow.db";
 
+/// Opens or creates a database of one of the host's own, with the settings, the care for versions and the errors of the journal's. It has
+/// the tables that `migrations` make, in their order; one that has landed is never edited. `path` none: it lives as long as the connection.
+///
+/// # Errors
+/// When the database is of a newer version, damaged, or cannot be opened. It is not changed then.
+pub fn open(path: Option<&Path>, migrations: &[&str], durability: Durability) -> Result<Connection, StorageError> {
+    let connection = match path {
+        Some(path) => Connection::open_with_flags(path, FLAGS)?,
+        None => Connection::open_in_memory()?,
+    };
+    schema::bring_up(&connection, path.unwrap_or(Path::new(":memory:")), durability, migrations)?;
+    Ok(connection)
+}
+
+const FLAGS: OpenFlags =
+    OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_CREATE).union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
 /// The writing connection.
 pub struct SqliteStorage {
     connection: Connection,
@@ -37,10 +54,7 @@ impl SqliteStorage {
     /// When the database is of a newer version, damaged, or cannot be opened. It is not changed then.
     pub fn open(directory: &Path, durability: Durability) -> Result<Self, StorageError> {
         let path = directory.join(DATABASE_FILE);
-        let connection = Connection::open_with_flags(
-            &path,
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-        )?;
+        let connection = Connection::open_with_flags(&path, FLAGS)?;
         schema::prepare(&connection, &path, durability)?;
         Ok(Self { connection, path: Some(path) })
     }

@@ -35,12 +35,23 @@ const SETTINGS: &[(&str, &str)] = &[
 ];
 
 pub(super) fn prepare(connection: &Connection, path: &Path, durability: Durability) -> Result<(), StorageError> {
+    bring_up(connection, path, durability, MIGRATIONS)
+}
+
+/// Configures `connection`, and brings the database to the last of `migrations`.
+pub(super) fn bring_up(
+    connection: &Connection,
+    path: &Path,
+    durability: Durability,
+    migrations: &[&str],
+) -> Result<(), StorageError> {
     let found = version(connection).map_err(|error| named(error, path))?;
-    if found > SCHEMA_VERSION {
-        return Err(StorageError::Newer { path: path.to_owned(), found, known: SCHEMA_VERSION });
+    let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
+    if found > known {
+        return Err(StorageError::Newer { path: path.to_owned(), found, known });
     }
     configure(connection, durability).map_err(|error| named(error, path))?;
-    migrate(connection, path, MIGRATIONS, found)
+    migrate(connection, path, migrations, found)
 }
 
 /// Reads the version without writing a byte: a file that is not ours is found out here.

@@ -1,0 +1,131 @@
+//! Queues: messages from one handler to another, through restarts and kills.
+
+use miniflow_tests::{Answer, Dev, Server, Sink, eventually};
+use serde_json::{Value, json};
+
+fn send(server: &Server, to: &str, messages: &[Value]) -> Answer {
+    server.post(&format!("/send?to={to}"), json!({ "messages": messages }))
+}
+
+/// How many messages are in a queue.
+fn count(server: &Server, of: &str) -> u64 {
+    server.get(&format!("/metrics?to={of}")).expect(200).json()["count"].as_u64().unwrap()
+}
+
+fn wait_until_empty(server: &Server, of: &str) {
+    eventually("the queue is empty", || (count(server, of) == 0).then_some(()));
+}
+
+fn task(name: &str, sink: &Sink, then: &[&str]) -> Value {
+    json!({ "name": name, "sink": sink.url(), "then": then })
+}
+
+// rules: S4
+#[test]
+fn a_message_reaches_the_handler_which_can_start_instances() {
+    let server = Dev::guest("queues").start();
+    send(&server, "Q", &[json!({ "name": "order-1", "then": ["create"] })]).expect(200);
+    server.wait_for_line("queue q 1/1 (");
+    assert_eq!(count(&server, "Q"), 0);
+    let output = eventually("the instance is complete", || {
+        let status = server.get("/order?to=order-1").expect(200).json();
+        (status["status"] == "complete").then(|| status["output"].clone())
+    });
+    assert_eq!(output, "hello order-1");
+}
+
+// rules: A176
+#[test]
+fn batches_are_made_by_size_and_by_time() {
+    let (server, sink) = (Dev::guest("queues").start(), Sink::start());
+    let tasks: Vec<_> = (0..7).map(|n| task(&n.to_string(), &sink, &[])).collect();
+    send(&server, "Q", &tasks).expect(200);
+    wait_until_empty(&server, "Q");
+    assert_eq!((sink.count(&[("of", "5")]), sink.count(&[("of", "2")])), (5, 2));
+}
+
+// rules: A176
+#[test]
+fn a_handler_that_fails_or_panics_gets_again_what_it_did_not_acknowledge_until_it_is_a_dead_letter() {
+    for end in ["fail", "panic"] {
+        let (server, sink) = (Dev::guest("queues").start(), Sink::start());
+        send(&server, "Q", &[task("done", &sink, &["ack"]), task("bad", &sink, &[end])]).expect(200);
+        server.wait_for_line("to dead letter queue \"kept\" after 3 failed attempts");
+        assert_eq!((sink.count(&[("name", "done")]), sink.count(&[("name", "bad")])), (1, 3), "{end}");
+        assert_eq!(count(&server, "KEPT"), 2, "the dead letter, and the sign of the acknowledgement");
+    }
+}
+
+// rules: A176
+#[test]
+fn a_kill_in_the_middle_of_a_batch_loses_nothing_and_repeats_nothing_that_was_acknowledged() {
+    let (dev, sink) = (Dev::guest("queues"), Sink::start());
+    let server = dev.start();
+    send(&server, "Q", &[task("done", &sink, &["ack"]), task("open", &sink, &["hang"])]).expect(200);
+    eventually("both are handled", || (sink.count(&[("name", "open")]) == 1).then_some(()));
+    server.kill();
+    let server = dev.start();
+    eventually("the open one is there again", || {
+        (sink.count(&[("name", "open"), ("attempt", "2")]) == 1).then_some(())
+    });
+    assert_eq!(sink.count(&[("name", "done")]), 1);
+    assert_eq!(sink.count(&[("name", "open"), ("of", "1")]), 1, "it came alone");
+    drop(server);
+}
+
+#[test]
+fn what_nobody_consumes_is_kept_through_restarts_and_the_start_says_so() {
+    let dev = Dev::guest("queues");
+    let server = dev.start();
+    assert!(server.log().contains("kept, which nothing consumes here"), "{}", server.log());
+    send(&server, "KEPT", &[json!(1), json!(2)]).expect(200);
+    server.kill();
+    assert_eq!(count(&dev.start(), "KEPT"), 2);
+}
+
+#[test]
+fn what_a_producer_may_not_do_is_told() {
+    let server = Dev::guest("queues").start();
+    let refused = |to: &str, body: Value| {
+        server.post(&format!("/send?to={to}"), body).expect(400).json()["error"].as_str().unwrap().to_owned()
+    };
+    let one = |message: Value| json!({ "messages": [message] });
+    // A text of JSON has two quotes.
+    let large = refused("KEPT", one("a".repeat(127_999).into()));
+    assert_eq!(large, "Queue send failed: message length of 128001 bytes exceeds limit of 128000");
+    let many = refused("KEPT", json!({ "messages": vec![1; 101] }));
+    assert_eq!(many, "Queue sendBatch failed: batch message count of 101 exceeds limit of 100");
+    let late = refused("KEPT", json!({ "messages": [1], "delay": 86_401 }));
+    assert_eq!(late, "Queue send failed: delay of 86401 seconds exceeds limit of 86400");
+    assert_eq!(
+        refused("kept", one(json!(1))),
+        "no queue `kept` is bound: there is `KEPT`, `Q`",
+        "the queue's own name"
+    );
+    assert_eq!(refused("ORDER", one(json!(1))), "`ORDER` is bound as a workflow, not as a queue");
+    assert_eq!(count(&server, "KEPT"), 0);
+}
+
+#[test]
+fn a_worker_without_a_handler_cannot_consume() {
+    let config = json!({ "queues": { "consumers": [{ "queue": "q" }] } });
+    let refusal = Dev::example("hello").config(config).refused();
+    refusal.assert_one_error(&["is to consume the queue `q`, and has no handler for messages", "#[event(queue)]"]);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn ten_thousand_messages_are_handled_with_little_memory() {
+    let server = Dev::guest("queues").start();
+    let padding = "x".repeat(2000);
+    let batch: Vec<_> = (0..100).map(|n| json!({ "name": n.to_string(), "padding": padding })).collect();
+    send(&server, "Q", &[json!({ "name": "warm" })]).expect(200);
+    wait_until_empty(&server, "Q");
+    let before = server.memory_bytes();
+    for _ in 0..100 {
+        send(&server, "Q", &batch).expect(200);
+    }
+    wait_until_empty(&server, "Q");
+    let grown = server.memory_bytes().saturating_sub(before) / (1024 * 1024);
+    assert!(grown < 100, "{grown} MiB for 20 MB of messages");
+}
