@@ -27,7 +27,7 @@ use crate::bindings::logging::LogSink;
 use crate::bindings::queue::Queues;
 use crate::config::{Problem, Problems, Project};
 use crate::report;
-use crate::session::{Member, Session};
+use crate::session::{Member, Reloader, Session};
 use crate::triggers::durable_object::Objects;
 use crate::triggers::http::{Body, Fetch, GRACE, Peer, Service, serve};
 use crate::triggers::inward::Passing;
@@ -70,7 +70,7 @@ pub struct Server {
     api: Api,
     session: Session,
     objects: Objects,
-    consumers: Consumers,
+    consumers: Arc<Consumers>,
     dispatcher: Dispatcher,
     mover: Mover,
     warnings: Problems,
@@ -126,7 +126,7 @@ impl Server {
         services.set_queues(queues.clone());
         session.put(&connected);
         objects.ring();
-        let consumers = Consumers::new(queues);
+        let consumers = Arc::new(Consumers::new(queues));
         consume(&consumers, &session).map_err(|error| storage_problem(&error))?;
         let members = session.members();
         let first = members.first().map_or("", |member| member.name());
@@ -148,6 +148,19 @@ impl Server {
     #[must_use]
     pub fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// What puts new builds and configurations in place while it is served.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        let (consumers, session) = (Arc::clone(&self.consumers), self.session.clone());
+        let put = move || {
+            if let Err(error) = consume(&consumers, &session) {
+                tracing::error!("queues cannot be consumed: {error}");
+            }
+        };
+        let clock = Arc::new(self.mover.clock().clone());
+        Reloader::new(self.session.clone(), self.dispatcher.handle(), clock, put)
     }
 
     /// What to point out although everything is served.

@@ -150,7 +150,18 @@ impl Dev {
     #[must_use]
     #[track_caller]
     pub fn start(&self) -> Server {
-        Server::start(self.command(), self.folders())
+        Server::start(self.command(), self.folders(), "ready on ")
+    }
+
+    /// Starts it, and waits until it says that there is nothing to serve yet.
+    ///
+    /// # Panics
+    ///
+    /// When it does not say that.
+    #[must_use]
+    #[track_caller]
+    pub fn start_unbuilt(&self) -> Server {
+        Server::start(self.command(), self.folders(), "answered with 503: ")
     }
 
     /// Starts it, and waits until it has given up.

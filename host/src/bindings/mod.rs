@@ -1,6 +1,9 @@
 //! What a guest may call, one folder per kind: `mod.rs` says what it is, `host.rs` puts the generated traits of the WIT
 //! contract on it. Only the `host.rs` files know generated types.
 //!
+//! What has an effect, or an answer that may change, asks [`miniflow_runtime::Run::blocks`] first when it is called in a run: new code is
+//! tried on what is recorded, and such a trial leaves no trace.
+//!
 //! Never does: import another binding. They meet in [`crate::wasm::Services`].
 
 use std::collections::BTreeMap;

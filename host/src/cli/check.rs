@@ -6,7 +6,7 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 use miniflow_runtime::SystemClock;
 
-use super::dev::{Silence, build_all};
+use super::dev::{Silence, ToTerminal, build_all};
 use super::project::{self, ProjectArgs};
 use crate::config::{Problem, Problems};
 use crate::report::{self, Style, terminal};
@@ -37,7 +37,7 @@ pub(super) async fn run(args: CheckArgs, style: Style) -> Result<(), Problems> {
     for project in &projects {
         show(&project.warnings);
     }
-    let workers = build_all(projects, args.no_build).await?;
+    let workers = build_all(projects, args.no_build, &ToTerminal { style }).await?;
     let services = Arc::new(Services::new(SystemClock::shared(), Arc::new(Silence)));
     let cache_dir = default_cache_dir(|name| std::env::var_os(name));
     let loader = Loader::new(&EngineOptions { cache_dir }, Arc::clone(&services))

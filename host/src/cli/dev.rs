@@ -10,16 +10,19 @@ use clap::{Args, ValueEnum};
 use miniflow_runtime::clock::{MovableClock, TimeMode};
 use miniflow_runtime::storage;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::project::{self, ProjectArgs};
-use super::{place, stop};
+use super::{first, place, stop};
 use crate::bindings::logging::{Level, LogLine, LogSink};
 use crate::config::{self, Problem, Problems, Project};
 use crate::dev::OWN_FOLDER;
 use crate::dev::build::{self, Progress};
+use crate::dev::{Listener, Load, News, Worker};
 use crate::report::{self, Banner, Console, Printer, Served, StateKept, Style, terminal};
 use crate::server::{Built, Server, ServerOptions};
+use crate::session;
 use crate::wasm::default_cache_dir;
 
 /// The port that wrangler has too.
@@ -72,6 +75,10 @@ pub(super) struct DevArgs {
     #[arg(long, env = "MINIFLOW_TIME", hide_env_values = true, value_name = "MODE")]
     time: Option<TimeMode>,
 
+    /// What becomes of instances that do not fit new code: they are paused, they begin again, or they go on all the same
+    #[arg(long, env = "MINIFLOW_ON_DIVERGENCE", hide_env_values = true, value_enum, default_value_t = OnDivergence::Pause, value_name = "POLICY")]
+    on_divergence: OnDivergence,
+
     /// What to print of what happens
     #[arg(long, env = "MINIFLOW_LOG_LEVEL", hide_env_values = true, value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL")]
     log_level: LogLevel,
@@ -86,6 +93,20 @@ pub enum Durability {
     /// A power failure as well.
     #[value(help = None)]
     Full,
+}
+
+/// What becomes of instances that do not fit new code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum OnDivergence {
+    /// They are paused.
+    #[value(help = None)]
+    Pause,
+    /// They begin again.
+    #[value(help = None)]
+    Restart,
+    /// They go on.
+    #[value(help = None)]
+    Continue,
 }
 
 /// What is printed of what happens.
@@ -119,6 +140,7 @@ pub struct DevOptions {
     pub api_token: Option<String>,
     /// Also when others on the network reach it, nothing.
     pub allow_anyone: bool,
+    pub on_divergence: session::OnDivergence,
     pub log_level: LogLevel,
 }
 
@@ -162,6 +184,11 @@ impl DevArgs {
             time: self.time,
             api_token: self.api_token.clone(),
             allow_anyone: self.allow_anyone,
+            on_divergence: match self.on_divergence {
+                OnDivergence::Pause => session::OnDivergence::Pause,
+                OnDivergence::Restart => session::OnDivergence::Restart,
+                OnDivergence::Continue => session::OnDivergence::Continue,
+            },
             log_level: self.log_level,
         }
     }
@@ -185,9 +212,17 @@ pub(super) async fn run(args: DevArgs, style: Style) -> Result<(), Problems> {
     // Both come before a build, which may take minutes.
     let listener = place::listen(options.address).await?;
     prepare_state(&options.state, first)?;
-    let workers = build_all(projects, args.no_build).await?;
+    let tell: Arc<dyn Listener> = Arc::new(ToTerminal { style });
+    let options_of_load = args.project.options(project::variable);
+    let new = |(project, path): (Project, &PathBuf)| {
+        let (path, with) = (path.clone(), options_of_load.clone());
+        let load: Load = Arc::new(move || config::load(&path, &with));
+        Worker::new(project, load, args.project.env_file.clone(), !args.no_build, Arc::clone(&tell))
+    };
+    let mut workers: Vec<_> = projects.into_iter().zip(&args.project.paths()).map(new).collect();
+    first::build(&mut workers, &listener, style).await?;
     let (console, printer) = start_console(options.log_level, style)?;
-    for Built { project, .. } in workers.iter().filter(|built| !built.project.without_effect.is_empty()) {
+    for Worker { project, .. } in workers.iter().filter(|worker| !worker.project.without_effect.is_empty()) {
         let keys = project.without_effect.join("`, `");
         tracing::debug!("`{}`: of its configuration `{keys}` change nothing here", project.name);
     }
@@ -197,12 +232,16 @@ pub(super) async fn run(args: DevArgs, style: Style) -> Result<(), Problems> {
 }
 
 /// Builds every Worker, one after the other: cargo uses all cores by itself.
-pub(super) async fn build_all(projects: Vec<Project>, no_build: bool) -> Result<Vec<Built>, Problems> {
+pub(super) async fn build_all(
+    projects: Vec<Project>,
+    no_build: bool,
+    progress: &dyn Progress,
+) -> Result<Vec<Built>, Problems> {
     let (mut workers, mut problems) = (Vec::new(), Problems::default());
     for project in projects {
         let built = match no_build {
             true => build::last_built(&project).await,
-            false => build::build(&project, &ToTerminal).await,
+            false => build::build(&project, progress).await,
         };
         match built {
             Ok(component) => workers.push(Built { project, component }),
@@ -221,7 +260,7 @@ fn prepare_state(state: &StateFolder, project: &Project) -> Result<(), Problems>
 }
 
 async fn serve_until_stopped(
-    workers: Vec<Built>,
+    workers: Vec<Worker>,
     options: &DevOptions,
     listener: TcpListener,
     console: Option<Console>,
@@ -244,7 +283,11 @@ async fn serve_until_stopped(
         time: options.time,
         logs,
     };
-    let server = Server::start(workers, server_options).await?;
+    let built = |worker: &Worker| {
+        let component = worker.component.clone()?;
+        Some(Built { project: worker.project.clone(), component })
+    };
+    let server = Server::start(workers.iter().filter_map(built).collect(), server_options).await?;
     terminal::stderr(&report::problems(server.warnings(), style));
     let address = listener.local_addr().map_err(|error| Problem::error(format!("could not listen: {error}")))?;
     let members = server.session().members();
@@ -260,7 +303,13 @@ async fn serve_until_stopped(
         time: time_line(server.mover().clock()),
     };
     terminal::stderr(&banner.render(style));
+    let mut developing = JoinSet::new();
+    for worker in workers {
+        developing.spawn(worker.develop(server.reloader(), options.on_divergence));
+    }
     let served = server.serve(listener, stop::asked_for()).await;
+    // What is being built is not wanted any more.
+    developing.shutdown().await;
     served.map_err(|error| Problem::error(format!("the server stopped: {error}")).into())
 }
 
@@ -300,12 +349,42 @@ impl LogSink for Silence {
     fn line(&self, _: LogLine) {}
 }
 
-/// Shows what a build does.
-struct ToTerminal;
+/// Shows what builds do, and what comes of them.
+pub(super) struct ToTerminal {
+    pub(super) style: Style,
+}
 
 impl Progress for ToTerminal {
     fn line(&self, line: &str) {
         terminal::stderr(&format!("{line}\n"));
+    }
+}
+
+impl Listener for ToTerminal {
+    fn happened(&self, worker: &str, news: News) {
+        let style = self.style;
+        terminal::stderr(&match news {
+            News::Reloaded(reload, build) => {
+                report::problems(&reload.warnings, style) + &report::reload(&reload, build, style)
+            }
+            News::Unchanged(build) => report::unchanged(worker, build, style),
+            News::NotBuilt(error) => report::kept(worker, &error.to_string(), style),
+            News::Refused(problems) => {
+                report::problems(&problems, style) + &report::kept(worker, "it cannot be served like this", style)
+            }
+            News::Polls(why) => {
+                let problem = Problem::warning(format!("the system does not tell of changes ({why}): files are looked at now and then"))
+                    .with_hint("raise the limits `fs.inotify.max_user_watches` and `fs.inotify.max_user_instances`, or end other programs that watch files");
+                report::problems(&problem.into(), style)
+            }
+            News::Outputs(paths) => {
+                let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+                let problem =
+                    Problem::warning(format!("changed by every build, and not watched any more: {}", names.join(", ")))
+                        .with_hint("name the folders of the sources in `build.watch_dir`");
+                report::problems(&problem.into(), style)
+            }
+        });
     }
 }
 

@@ -6,6 +6,7 @@
 mod check;
 pub mod client;
 mod dev;
+mod first;
 mod place;
 mod project;
 mod stop;

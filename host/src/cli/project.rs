@@ -47,20 +47,23 @@ impl ProjectArgs {
             })?;
         }
         let options = self.options(variable);
-        let here = [PathBuf::from(".")];
-        let paths = match &self.path {
-            Some(path) => std::slice::from_ref(path),
-            None if self.config.is_empty() => &here,
-            None => &self.config,
-        };
         let (mut projects, mut problems) = (Vec::new(), Problems::default());
-        for path in paths {
-            match config::load(path, &options) {
+        for path in self.paths() {
+            match config::load(&path, &options) {
                 Ok(project) => projects.push(project),
                 Err(errors) => problems.extend(errors),
             }
         }
         problems.or(projects).map(|(projects, _)| projects)
+    }
+
+    /// Returns what is to be loaded, a path for each Worker.
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        match &self.path {
+            Some(path) => vec![path.clone()],
+            None if self.config.is_empty() => vec![PathBuf::from(".")],
+            None => self.config.clone(),
+        }
     }
 
     /// Returns what the flags say about every Worker.

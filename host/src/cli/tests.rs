@@ -6,6 +6,7 @@ use clap::{CommandFactory, Parser};
 use super::dev::{DevArgs, DevOptions, Durability, LogLevel, StateFolder};
 use super::{Cli, Command, place};
 use crate::config::{Project, Source};
+use crate::session;
 
 fn parse(arguments: &str) -> DevArgs {
     let arguments = ["miniflow"].into_iter().chain(arguments.split_whitespace());
@@ -53,6 +54,7 @@ fn without_flags_there_are_defaults() {
             time: None,
             api_token: None,
             allow_anyone: false,
+            on_divergence: session::OnDivergence::Pause,
             log_level: LogLevel::Info,
         }
     );
@@ -70,6 +72,7 @@ fn flags_are_taken() {
             time: None,
             api_token: None,
             allow_anyone: false,
+            on_divergence: session::OnDivergence::Pause,
             log_level: LogLevel::Info,
         }
     );

@@ -78,6 +78,30 @@ pub async fn last_built(project: &Project) -> Result<PathBuf, BuildError> {
     }
 }
 
+/// What has to be known of a package to watch it.
+pub(super) struct Package {
+    /// Folders of packages that it depends on by their path.
+    pub(super) path_dependencies: Vec<PathBuf>,
+    /// Where cargo builds.
+    pub(super) target_directory: PathBuf,
+    pub(super) workspace_root: PathBuf,
+}
+
+/// Returns what cargo says of the package of `manifest`. Needs no network.
+///
+/// # Errors
+///
+/// When cargo cannot read it.
+pub(super) async fn package(manifest: &Path) -> Result<Package, BuildError> {
+    let environment = Environment::inherited();
+    let metadata = Cargo { environment: &environment, manifest, is_quiet: true }.metadata().await?;
+    Ok(Package {
+        path_dependencies: metadata.path_dependencies(manifest),
+        target_directory: metadata.target_directory,
+        workspace_root: metadata.workspace_root,
+    })
+}
+
 /// Builds the package in `folder` and returns the file of its component, for tests.
 ///
 /// Waits for its turn when another process builds into the same target directory. Can be called from anywhere, also

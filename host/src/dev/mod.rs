@@ -1,7 +1,12 @@
-//! The development loop: from sources to a component that can be served.
+//! The development loop: from sources to a component that can be served, again each time that they change.
 
 pub mod build;
+mod sources;
 mod toolchain;
+pub mod watch;
+mod worker;
+
+pub use worker::{Listener, Load, News, Worker};
 
 pub use toolchain::ToolchainError;
 

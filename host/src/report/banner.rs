@@ -164,7 +164,7 @@ fn or_none(lines: Vec<String>) -> Vec<String> {
 }
 
 /// Returns the rows with all columns but the last one as wide as their widest cell.
-fn table<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
+pub(super) fn table<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     let widths: [usize; N] =
         std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
     let padded = |row: &[String; N]| -> String {

@@ -10,6 +10,7 @@ mod style;
 mod banner;
 mod console;
 mod problems;
+mod reload;
 mod time;
 
 pub mod terminal;
@@ -18,6 +19,7 @@ pub(crate) use banner::units;
 pub use banner::{Banner, Served, StateKept};
 pub use console::{Console, Printer};
 pub use problems::problems;
+pub use reload::{kept, reload, unchanged};
 pub use style::Style;
 pub use time::time;
 

@@ -7,13 +7,15 @@
 //! Promises: a Worker reaches what its own configuration binds and nothing else of another one; nothing is shared with other
 //! sessions of the machine. Never does: build, watch, decide what becomes of instances.
 
+mod check;
 mod connect;
 mod queues;
+mod reload;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use miniflow_runtime::WorkflowDefinition;
@@ -24,6 +26,9 @@ use crate::triggers::queue::Consumption;
 use crate::wasm::limits::CPU_MAX;
 use crate::wasm::{Generation, Loader, Slot, Workers};
 
+pub use self::check::{Checked, Finding};
+pub use self::reload::{OnDivergence, Reload, Reloader, Reloading};
+
 /// The Workers that are served. Cheap to clone; all clones are the same session.
 #[derive(Clone)]
 pub struct Session(Arc<Shared>);
@@ -31,7 +36,16 @@ pub struct Session(Arc<Shared>);
 struct Shared {
     loader: Loader,
     workers: Workers,
-    members: Mutex<Vec<Arc<Member>>>,
+    present: Mutex<Present>,
+}
+
+/// What was put in place.
+#[derive(Default)]
+struct Present {
+    members: Vec<Arc<Member>>,
+    definitions: Vec<WorkflowDefinition>,
+    /// What was pointed out about them.
+    warnings: Problems,
 }
 
 /// A Worker of a session: its project and what its component turned out to be.
@@ -78,7 +92,7 @@ impl Session {
     /// Returns a session without Workers. They will be found in `workers`.
     #[must_use]
     pub fn new(loader: Loader, workers: Workers) -> Self {
-        Self(Arc::new(Shared { loader, workers, members: Mutex::default() }))
+        Self(Arc::new(Shared { loader, workers, present: Mutex::default() }))
     }
 
     /// Reads a Worker's component and checks it against its configuration. Changes nothing.
@@ -139,21 +153,37 @@ impl Session {
 
     /// Puts Workers in place: from now on events go to them. One that is as before stays as it is.
     pub fn put(&self, connected: &Connected) {
-        for (member, bindings) in &connected.members {
-            let slot = self.0.workers.slot(member.name());
-            let is_same = slot.get().is_some_and(|now| now.is_same(&member.generation, bindings, member.cpu_max()));
-            if !is_same {
-                slot.set(Arc::new(member.generation.configured(bindings.clone(), member.cpu_max())));
-            }
+        self.put_changed(connected, self.changes(connected));
+    }
+
+    /// The Workers that are not as they are now, as they are to be.
+    fn changes(&self, connected: &Connected) -> Vec<Arc<Generation>> {
+        let change = |(member, bindings): &(Arc<Member>, Bindings)| {
+            let now = self.0.workers.slot(member.name()).get();
+            let is_same = now.is_some_and(|now| now.is_same(&member.generation, bindings, member.cpu_max()));
+            (!is_same).then(|| Arc::new(member.generation.configured(bindings.clone(), member.cpu_max())))
+        };
+        connected.members.iter().filter_map(change).collect()
+    }
+
+    fn put_changed(&self, connected: &Connected, changes: Vec<Arc<Generation>>) {
+        for generation in changes {
+            self.0.workers.slot(generation.worker()).set(generation);
         }
-        let members = connected.members.iter().map(|(member, _)| Arc::clone(member)).collect();
-        *self.0.members.lock().unwrap_or_else(PoisonError::into_inner) = members;
+        let members: Vec<_> = connected.members.iter().map(|(member, _)| Arc::clone(member)).collect();
+        let mut warnings = connected.warnings.clone();
+        warnings.extend(members.iter().flat_map(|member| member.warnings.iter().cloned()));
+        *self.present() = Present { members, definitions: connected.definitions.clone(), warnings };
+    }
+
+    fn present(&self) -> MutexGuard<'_, Present> {
+        self.0.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The Workers that were put in place; the first one takes the requests.
     #[must_use]
     pub fn members(&self) -> Vec<Arc<Member>> {
-        self.0.members.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.present().members.clone()
     }
 
     /// What the Workers consume that were put in place.

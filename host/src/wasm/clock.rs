@@ -43,6 +43,9 @@ impl GuestClock {
             // Guests poll with a time-out of zero in a loop: others must get their turn.
             return Box::pin(tokio::task::yield_now());
         }
+        if let Some(run) = self.run.clone().filter(|run| run.is_trial()) {
+            return Box::pin(async move { run.blocks("waits outside of a step").await });
+        }
         let busy = self.run.as_ref().map(Run::napping);
         let sleep = self.clock.nap_until_ns(when_ns);
         Box::pin(async move {

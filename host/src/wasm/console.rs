@@ -66,6 +66,9 @@ impl Console {
     /// Prints `message`, which is about the run and not of it.
     pub fn tell(&self, level: Level, message: String) {
         let run = self.0.run.as_ref();
+        if run.is_some_and(|run| run.is_trial()) {
+            return;
+        }
         let instance =
             run.map(|run| InstanceLabel { workflow: run.workflow_name().to_owned(), id: run.instance_id().to_owned() });
         let step = run.and_then(|run| run.current_step()).map(|(key, attempt)| StepLabel {

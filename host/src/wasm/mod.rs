@@ -25,6 +25,7 @@ mod services;
 mod state;
 mod threads;
 pub mod trap;
+mod trial;
 mod workers;
 
 pub use engine::{EngineError, EngineOptions, default_cache_dir};

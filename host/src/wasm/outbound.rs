@@ -58,11 +58,14 @@ impl WasiHttpHooks for Outbound {
         _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Sending {
         let run = self.0.run.clone();
-        let busy = run.as_ref().map(Run::busy);
+        let busy = run.as_ref().filter(|run| !run.is_trial()).map(Run::busy);
         let object = self.0.object.clone();
         let target = route(request.headers_mut(), &self.0.bindings);
         let (services, depth) = (Arc::clone(&self.0.services), self.0.depth.get());
         Box::new(async move {
+            if let Some(run) = &run {
+                run.blocks("sends a request outside of a step").await;
+            }
             if let Some(object) = &object {
                 object.flush().await.map_err(|error| Error::InternalError(Some(error.to_string())))?;
             }

@@ -145,7 +145,12 @@ async fn paced<F: Future>(guest: F, cpu: &CpuBudget, run: &Run, start: &mut Opti
     .await
 }
 
-async fn call_run(generation: &Generation, store: &mut Store<GuestState>, run: &Run) -> wasmtime::Result<()> {
+/// Calls the guest's `run`.
+pub(super) async fn call_run(
+    generation: &Generation,
+    store: &mut Store<GuestState>,
+    run: &Run,
+) -> wasmtime::Result<()> {
     let Some(indices) = &generation.code.workflows else {
         // Cannot be: `prepare` waits for a generation that has the class.
         wasmtime::bail!("the Worker has no workflow classes");

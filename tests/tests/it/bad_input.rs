@@ -93,15 +93,17 @@ mod path {
     }
 
     #[test]
-    fn a_package_that_does_not_compile_is_refused_after_the_compiler_has_said_why() {
+    fn a_package_that_does_not_compile_is_waited_for_after_the_compiler_has_said_why() {
         let folder = tempfile::tempdir().unwrap();
         package(folder.path(), "not_a_function();");
-        let refusal = Dev::path(folder.path()).refused();
-        assert_eq!(refusal.code, Some(1));
-        let compiler = refusal.text.find("not_a_function").expect(&refusal.text);
-        let ours = refusal.text.find("error: cargo could not build").expect(&refusal.text);
-        assert!(compiler < ours, "{}", refusal.text);
-        assert!(refusal.text.contains("hint: see what the compiler says above"), "{}", refusal.text);
+        let server = Dev::path(folder.path()).start_unbuilt();
+        let text = server.log();
+        let compiler = text.find("not_a_function").expect(&text);
+        let ours = text.find("error: cargo could not build").expect(&text);
+        assert!(compiler < ours, "{text}");
+        assert!(text.contains("hint: see what the compiler says above"), "{text}");
+        let answer = server.get("/").expect(503);
+        assert!(answer.text().contains("has not been built yet"), "{}", answer.text());
     }
 
     #[test]

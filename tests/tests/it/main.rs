@@ -17,6 +17,7 @@ mod operations;
 mod outputs;
 mod queues;
 mod readme;
+mod reload;
 mod restart;
 mod rollback;
 mod scheduled;

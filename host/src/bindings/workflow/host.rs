@@ -168,6 +168,9 @@ async fn ask<T>(
         Ok(found) => found,
         Err(error) => return Ok(Err(error)),
     };
+    if let Some(run) = store.with(|mut access| access.get().run().cloned()) {
+        run.blocks("uses a workflow outside of a step").await;
+    }
     // What an object wrote is durable before anything comes of it elsewhere.
     let object = store.with(|mut access| access.get().object().cloned());
     if let Some(object) = object {

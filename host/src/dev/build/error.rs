@@ -42,6 +42,20 @@ pub enum BuildError {
 }
 
 impl BuildError {
+    /// Returns whether a change of the sources may be all that is needed.
+    #[must_use]
+    pub fn is_of_sources(&self) -> bool {
+        match self {
+            Self::CommandFailed { .. }
+            | Self::CargoFailed { .. }
+            | Self::Metadata { .. }
+            | Self::NoComponent { .. }
+            | Self::NotBuilt { .. }
+            | Self::Missing { .. } => true,
+            Self::CargoMissing { .. } | Self::Start { .. } | Self::File { .. } | Self::Toolchain(_) => false,
+        }
+    }
+
     /// Returns what to do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

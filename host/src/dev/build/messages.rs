@@ -63,6 +63,8 @@ pub(super) fn component(artifacts: Vec<Artifact>) -> Option<PathBuf> {
 #[derive(Debug, Deserialize)]
 pub(super) struct Metadata {
     pub(super) target_directory: PathBuf,
+    #[serde(default)]
+    pub(super) workspace_root: PathBuf,
     packages: Vec<Package>,
 }
 
@@ -70,11 +72,25 @@ pub(super) struct Metadata {
 struct Package {
     manifest_path: PathBuf,
     targets: Vec<Target>,
+    #[serde(default)]
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Dependency {
+    path: Option<PathBuf>,
 }
 
 impl Metadata {
     pub(super) fn parse(json: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(json)
+    }
+
+    /// Returns the folders of what the package of `manifest` depends on by its path.
+    pub(super) fn path_dependencies(&self, manifest: &Path) -> Vec<PathBuf> {
+        let package = self.packages.iter().find(|package| is_same_file(&package.manifest_path, manifest));
+        let dependencies = package.into_iter().flat_map(|package| &package.dependencies);
+        dependencies.filter_map(|dependency| dependency.path.clone()).collect()
     }
 
     /// Returns the file that a build of the package of `manifest` makes.

@@ -29,6 +29,9 @@ const BEAT: Duration = Duration::from_secs(5);
 /// what a guest may go on for after its response (documented for `waitUntil`: 30 s).
 const BEATS_MAX: u32 = 6;
 
+/// After a newer generation has come: an instance that was made for a request which chose the one before has begun it by then.
+const LEAVE_DELAY: Duration = Duration::from_millis(250);
+
 /// What wasmtime calls an instance whose task was dropped. It says the same when its own code panicked.
 const CANCELLED: &str = "worker panicked";
 
@@ -58,8 +61,8 @@ impl HandlerState for Instances {
             store,
             proxy,
             view: |state| state.http(),
-            expiration: Expiration::new(Arc::clone(&generation), cpu.clone()),
-            state: Requests { generation, cpu, open: Mutex::default() },
+            expiration: Expiration::new(generation, cpu.clone()),
+            state: Requests { cpu, open: Mutex::default() },
         })
     }
 }
@@ -90,7 +93,6 @@ pub(super) struct Ticket {
 
 /// The requests of one instance.
 pub(super) struct Requests {
-    generation: Arc<Generation>,
     cpu: CpuBudget,
     open: Mutex<Vec<Open>>,
 }
@@ -111,13 +113,9 @@ impl WorkerState for Requests {
     type RequestData = Ticket;
 
     fn should_accept_request(&self, concurrent_count: usize, _total_count: usize) -> ShouldAccept {
-        if self.generation.is_retired() {
-            ShouldAccept::Never
-        } else if concurrent_count == 0 {
-            ShouldAccept::Yes
-        } else {
-            ShouldAccept::No
-        }
+        // Also when a newer generation is there: a request that chose this one before may still be waiting for an instance of it, and
+        // an instance that never accepts any leaves it waiting for ever.
+        if concurrent_count == 0 { ShouldAccept::Yes } else { ShouldAccept::No }
     }
 
     fn on_request_start(
@@ -176,7 +174,10 @@ type SyncFuture = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 
 impl Expiration {
     fn new(generation: Arc<Generation>, cpu: CpuBudget) -> Self {
-        let retired = Box::pin(async move { generation.retired().await });
+        let retired = Box::pin(async move {
+            generation.retired().await;
+            real::sleep(LEAVE_DELAY).await;
+        });
         Self { cpu, retired, beat: Box::pin(real::sleep(BEAT)), seen: (WorkerStatus::Idle, None, 0) }
     }
 

@@ -10,8 +10,10 @@
 mod answer;
 mod fetch;
 mod instances;
+mod not_built;
 mod server;
 
 pub use fetch::{Fetch, Turns};
+pub use not_built::NotBuilt;
 pub use server::{GRACE, Peer, Service, serve};
 pub use wasmtime_wasi_http::WasiBody as Body;

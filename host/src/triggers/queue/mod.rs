@@ -154,8 +154,8 @@ impl Consumers {
 
     /// Stops: no new batches, and `grace` of real time for handlers that run. What they are not done with then is as if it had not been
     /// delivered.
-    pub async fn stop(self, grace: Duration) {
-        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    pub async fn stop(&self, grace: Duration) {
+        let state = std::mem::take(&mut *self.state.lock().unwrap_or_else(PoisonError::into_inner));
         let State { running, mut finishing, expiry, mut tasks } = state;
         if let Some(expiry) = expiry {
             expiry.abort();

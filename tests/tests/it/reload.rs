@@ -1,0 +1,327 @@
+//! Edits while a Worker is served: it is built and reloaded, nothing in flight is lost, and what cannot be served leaves what is.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use miniflow_tests::{Dev, Reply, Server, Sink, build, eventually, repository};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A Worker in a folder of its own, whose component is exchanged.
+struct Site {
+    folder: TempDir,
+    state: TempDir,
+}
+
+/// The component of a version.
+fn version(guest: &str) -> PathBuf {
+    build(&repository().join("tests/guests").join(guest))
+}
+
+fn first() -> PathBuf {
+    version("reload-a")
+}
+
+fn second() -> PathBuf {
+    version("reload-b")
+}
+
+impl Site {
+    /// Serves the first version as `worker.wasm`.
+    fn new() -> Self {
+        let site = Self { folder: tempfile::tempdir().unwrap(), state: tempfile::tempdir().unwrap() };
+        std::fs::copy(first(), site.path("worker.wasm")).unwrap();
+        site.configure(&json!({}));
+        site
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    fn configure(&self, more: &Value) {
+        let mut config = json!({
+            "name": "site",
+            "main": "worker.wasm",
+            "workflows": [
+                { "name": "steady", "binding": "STEADY", "class_name": "Steady" },
+                { "name": "renamed", "binding": "RENAMED", "class_name": "Renamed" },
+                { "name": "busy", "binding": "BUSY", "class_name": "Busy" },
+            ],
+        });
+        for (key, value) in more.as_object().unwrap() {
+            config[key] = value.clone();
+        }
+        self.write("wrangler.json", &config.to_string());
+    }
+
+    fn dev(&self) -> Dev {
+        Dev::path(self.folder.path()).persist(self.state.path())
+    }
+
+    /// Puts a version in place, as tools do that write a file anew.
+    fn put(&self, component: &Path) {
+        std::fs::copy(component, self.path("new.part")).unwrap();
+        std::fs::rename(self.path("new.part"), self.path("worker.wasm")).unwrap();
+    }
+}
+
+fn reloads(server: &Server) -> usize {
+    server.lines_with("reloaded site in").len()
+}
+
+/// Waits until the `n`-th reload is done.
+#[track_caller]
+fn reloaded(server: &Server, n: usize) -> String {
+    eventually("a reload", || server.lines_with("reloaded site in").into_iter().nth(n - 1))
+}
+
+fn served(server: &Server) -> String {
+    server.get("/").expect(200).text()
+}
+
+#[test]
+fn a_new_component_is_served_and_no_request_fails_meanwhile() {
+    let site = Site::new();
+    let server = site.dev().start();
+    assert_eq!(served(&server), "a");
+    let over = Arc::new(AtomicBool::new(false));
+    let load: Vec<_> = (0..4)
+        .map(|_| {
+            let (client, over) = (server.client(), Arc::clone(&over));
+            std::thread::spawn(move || {
+                let mut count = 0;
+                while !over.load(Ordering::Relaxed) {
+                    let answer = client.get("/").unwrap().expect(200);
+                    assert!(["a", "b"].contains(&answer.text().as_str()));
+                    count += 1;
+                }
+                count
+            })
+        })
+        .collect();
+    for n in 1..=6 {
+        let (component, says) = if n % 2 == 1 { (second(), "b") } else { (first(), "a") };
+        site.put(&component);
+        reloaded(&server, n);
+        assert_eq!(served(&server), says);
+    }
+    over.store(true, Ordering::Relaxed);
+    let answered: u32 = load.into_iter().map(|thread| thread.join().unwrap()).sum();
+    assert!(answered > 100, "{answered}");
+}
+
+#[test]
+fn the_same_component_again_is_no_reload() {
+    let site = Site::new();
+    let server = site.dev().start();
+    site.put(&first());
+    site.write("notes.txt", "not a source");
+    site.put(&second());
+    reloaded(&server, 1);
+    assert_eq!(reloads(&server), 1);
+}
+
+#[test]
+fn instances_go_on_with_the_new_code() {
+    let site = Site::new();
+    let server = site.dev().start();
+    let instance = server.workflow("STEADY").create("one", "");
+    instance.wait_for("waiting");
+    site.put(&second());
+    let line = reloaded(&server, 1);
+    assert!(line.contains("1 compatible"), "{line}");
+    instance.send_event("go", "");
+    instance.wait_for("complete");
+    assert_eq!(instance.output(), "a b");
+}
+
+#[test]
+fn a_body_that_runs_is_finished_on_the_old_code() {
+    let go = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&go);
+    let sink = Sink::answering(move |_| {
+        Reply::Answer(200, if told.load(Ordering::SeqCst) { "go".to_owned() } else { "wait".to_owned() })
+    });
+    let site = Site::new();
+    let server = site.dev().start();
+    let instance = server.workflow("BUSY").create("one", json!({ "url": sink.url() }));
+    sink.wait_for(1, &[]);
+    site.put(&second());
+    let line = reloaded(&server, 1);
+    assert!(line.contains("1 finishing a step on the old code"), "{line}");
+    assert_eq!(served(&server), "b", "nobody waits for it");
+    assert_eq!(instance.status()["status"], "running");
+    go.store(true, Ordering::SeqCst);
+    instance.wait_for("complete");
+    assert_eq!(instance.output(), "a b");
+}
+
+#[test]
+fn an_instance_whose_step_was_renamed_is_paused_and_goes_on_with_code_that_fits() {
+    let site = Site::new();
+    let server = site.dev().start();
+    let instance = server.workflow("RENAMED").create("one", "");
+    instance.wait_for("waiting");
+    site.put(&second());
+    let line = reloaded(&server, 1);
+    assert!(line.contains("1 paused"), "{line}");
+    let table =
+        server.lines_with("diverges at step 1: recorded do `charge`, the code asks for do `charge-card`: paused (one)");
+    assert_eq!(table.len(), 1, "{}", server.log());
+    instance.wait_for("paused");
+    site.put(&first());
+    reloaded(&server, 2);
+    instance.wait_for("waiting");
+    instance.send_event("go", "");
+    instance.wait_for("complete");
+    assert_eq!(instance.output(), "a", "it was not charged again");
+}
+
+#[test]
+fn an_instance_whose_step_was_renamed_begins_again_or_goes_on_if_that_is_wanted() {
+    for (policy, said) in [("restart", "1 restarted"), ("continue", "1 going on though they diverge")] {
+        let site = Site::new();
+        let server = site.dev().args(["--on-divergence", policy]).start();
+        let instance = server.workflow("RENAMED").create("one", "");
+        instance.wait_for("waiting");
+        site.put(&second());
+        let line = reloaded(&server, 1);
+        assert!(line.contains(said), "{line}");
+        if policy == "restart" {
+            instance.wait_for("waiting");
+        }
+        instance.send_event("go", "");
+        instance.wait_for("complete");
+        assert_eq!(instance.output(), "b", "{policy}: the new step has run");
+    }
+}
+
+#[test]
+fn a_configuration_that_changes_is_served_and_an_invalid_one_is_not() {
+    let site = Site::new();
+    let server = site.dev().start();
+    let greeting = || server.get("/greeting").expect(200).text();
+    assert_eq!(greeting(), "");
+    site.configure(&json!({ "vars": { "GREETING": "hello" } }));
+    reloaded(&server, 1);
+    assert_eq!(greeting(), "hello");
+    site.write("wrangler.json", "{ \"name\": ");
+    server.wait_for_line("kept site: it cannot be served like this");
+    assert_eq!(greeting(), "hello");
+    std::fs::remove_file(site.path("wrangler.json")).unwrap();
+    eventually("the second complaint", || (server.lines_with("kept site:").len() == 2).then_some(()));
+    assert_eq!(greeting(), "hello");
+    site.configure(&json!({ "vars": { "GREETING": "again" } }));
+    reloaded(&server, 2);
+    assert_eq!(greeting(), "again");
+    // Secrets, in a file that was not there before.
+    site.write(".dev.vars", "GREETING=secret\n");
+    reloaded(&server, 3);
+    assert_eq!(greeting(), "secret");
+}
+
+#[test]
+fn a_component_that_is_broken_or_gone_leaves_the_one_before() {
+    let site = Site::new();
+    let server = site.dev().start();
+    site.write("worker.wasm", "not wasm");
+    server.wait_for_line("kept site: it cannot be served like this");
+    assert_eq!(served(&server), "a");
+    std::fs::remove_file(site.path("worker.wasm")).unwrap();
+    eventually("the second complaint", || (server.lines_with("kept site:").len() == 2).then_some(()));
+    assert_eq!(served(&server), "a");
+    site.put(&second());
+    reloaded(&server, 1);
+    assert_eq!(served(&server), "b");
+}
+
+/// A site whose component is made by a command of the file `src/version`.
+fn built() -> Site {
+    let site = Site::new();
+    std::fs::create_dir(site.path("src")).unwrap();
+    std::fs::copy(first(), site.path("a.wasm")).unwrap();
+    std::fs::copy(second(), site.path("b.wasm")).unwrap();
+    site.write("src/version", "a");
+    let command = "echo build >> builds.log && cp $(cat src/version).wasm out.wasm";
+    site.configure(&json!({ "main": "out.wasm", "build": { "command": command, "watch_dir": "src" } }));
+    site
+}
+
+fn builds(site: &Site) -> usize {
+    std::fs::read_to_string(site.path("builds.log")).map_or(0, |log| log.lines().count())
+}
+
+#[test]
+fn a_build_that_fails_leaves_the_old_version_until_it_is_repaired() {
+    let site = built();
+    let server = site.dev().start();
+    site.write("src/version", "nothing");
+    let line = server.wait_for_line("kept site:");
+    assert!(line.contains("what was there before is served"), "{line}");
+    assert_eq!(served(&server), "a");
+    site.write("src/version", "b");
+    reloaded(&server, 1);
+    assert_eq!(served(&server), "b");
+}
+
+#[test]
+fn many_saves_are_few_builds() {
+    let site = built();
+    let server = site.dev().start();
+    let before = builds(&site);
+    for n in 0..20 {
+        site.write("src/other", &n.to_string());
+    }
+    site.write("src/version", "b");
+    reloaded(&server, 1);
+    assert!(builds(&site) - before <= 2, "{} builds", builds(&site) - before);
+}
+
+#[test]
+fn what_is_built_into_the_watched_folder_makes_no_further_build() {
+    let site = built();
+    let command = "echo build >> builds.log && cp $(cat src/version).wasm out.wasm && mkdir -p target && cp out.wasm target/x \
+                   && date +%s%N > target/stamp";
+    site.write("Cargo.toml", "");
+    site.configure(&json!({ "main": "out.wasm", "build": { "command": command } }));
+    // The log of the builds is among what is watched, and changes with each of them.
+    let server = site.dev().start();
+    server.wait_for_line("changed by every build, and not watched any more");
+    let before = builds(&site);
+    site.write("src/version", "b");
+    reloaded(&server, 1);
+    assert_eq!(served(&server), "b");
+    assert_eq!(builds(&site), before + 1);
+}
+
+#[test]
+fn a_first_build_that_fails_is_waited_for() {
+    let site = built();
+    site.write("src/version", "nothing");
+    let server = site.dev().start_unbuilt();
+    assert!(server.get("/").expect(503).text().contains("has not been built yet"));
+    site.write("src/version", "b");
+    server.wait_for_line("ready on ");
+    assert_eq!(served(&server), "b");
+}
+
+#[test]
+fn a_restart_of_the_program_picks_up_what_waits_on_the_code_that_is_there_then() {
+    let site = Site::new();
+    let server = site.dev().start();
+    server.workflow("STEADY").create("one", "").wait_for("waiting");
+    server.kill();
+    site.put(&second());
+    let server = site.dev().start();
+    let workflow = server.workflow("STEADY");
+    let instance = workflow.instance("one");
+    instance.send_event("go", "");
+    instance.wait_for("complete");
+    assert_eq!(instance.output(), "a b");
+}
