@@ -15,11 +15,11 @@ use http::Request;
 use http::Response;
 use hyper::body::Incoming;
 use miniflow_runtime::clock::{Stopwatch, TimeMode, real};
-use miniflow_runtime::dispatcher::{CronOptions, Recovered};
+use miniflow_runtime::dispatcher::{CatchUp, CronOptions, CronTrigger, Recovered};
 use miniflow_runtime::engine::limits;
 use miniflow_runtime::mover::{self, Mover};
 use miniflow_runtime::storage::{Durability, SqliteStorage, StateDirectory, StorageError};
-use miniflow_runtime::{Clock, Dispatcher, Handle, Options};
+use miniflow_runtime::{Clock, Dispatcher, Handle, Options, WorkflowDefinition};
 use tokio::net::TcpListener;
 
 use crate::api::{Api, ApiOptions, instant};
@@ -27,7 +27,8 @@ use crate::bindings::logging::LogSink;
 use crate::bindings::queue::Queues;
 use crate::config::{Problem, Problems, Project};
 use crate::report;
-use crate::session::{Member, Reloader, Session};
+use crate::session::{Connected, Member, Reloader, Session};
+use crate::triggers::cron::Crons;
 use crate::triggers::durable_object::Objects;
 use crate::triggers::http::{Body, Fetch, GRACE, Peer, Service, serve};
 use crate::triggers::inward::Passing;
@@ -53,6 +54,10 @@ pub struct ServerOptions {
     pub api_token: Option<String>,
     /// Others on the network reach the server.
     pub is_shared: bool,
+    /// What becomes of what should have fired while no session was there.
+    pub catch_up: CatchUp,
+    /// Cron triggers and schedules fire by themselves.
+    pub fires: bool,
 }
 
 /// A Worker that was built.
@@ -73,6 +78,8 @@ pub struct Server {
     consumers: Arc<Consumers>,
     dispatcher: Dispatcher,
     mover: Mover,
+    definitions: Vec<WorkflowDefinition>,
+    triggers: Vec<CronTrigger>,
     warnings: Problems,
     _state: Option<StateDirectory>,
 }
@@ -85,7 +92,18 @@ impl Server {
     /// When a component is not a Worker or does not fit its configuration, the Workers do not fit together, or the state cannot be
     /// used.
     pub async fn start(workers: Vec<Built>, options: ServerOptions) -> Result<Self, Problems> {
-        let ServerOptions { state, durability, cache_dir, time, logs, test_scheduled, api_token, is_shared } = options;
+        let ServerOptions {
+            state,
+            durability,
+            cache_dir,
+            time,
+            logs,
+            test_scheduled,
+            api_token,
+            is_shared,
+            catch_up,
+            fires,
+        } = options;
         // Before anything that takes long: another process may have it.
         let state =
             state.map(|path| StateDirectory::lock(&path)).transpose().map_err(|error| storage_problem(&error))?;
@@ -114,7 +132,12 @@ impl Server {
             clock: Arc::clone(&clock),
             runner: Arc::new(Runner::new(services.workers.clone(), tokio::runtime::Handle::current())),
             workflows: connected.definitions.clone(),
-            crons: CronOptions::default(),
+            crons: CronOptions {
+                triggers: connected.triggers.clone(),
+                runner: Some(Arc::new(Crons::new(services.workers.clone(), tokio::runtime::Handle::current()))),
+                catch_up,
+                fires,
+            },
         })
         .map_err(|error| storage_problem(&error))?;
         services.set_runtime(dispatcher.handle());
@@ -141,7 +164,21 @@ impl Server {
             token: api_token,
             is_shared,
         });
-        Ok(Self { fetch, local, api, session, objects, consumers, dispatcher, mover, warnings, _state: state })
+        let Connected { definitions, triggers, .. } = connected;
+        Ok(Self {
+            fetch,
+            local,
+            api,
+            session,
+            objects,
+            consumers,
+            dispatcher,
+            mover,
+            definitions,
+            triggers,
+            warnings,
+            _state: state,
+        })
     }
 
     /// The Workers that are served.
@@ -179,6 +216,18 @@ impl Server {
     #[must_use]
     pub fn recovered(&self) -> &Recovered {
         self.dispatcher.recovered()
+    }
+
+    /// The workflows, as they were at the start.
+    #[must_use]
+    pub fn definitions(&self) -> &[WorkflowDefinition] {
+        &self.definitions
+    }
+
+    /// The cron triggers, as they were at the start.
+    #[must_use]
+    pub fn triggers(&self) -> &[CronTrigger] {
+        &self.triggers
     }
 
     /// What moves its clock.

@@ -8,7 +8,9 @@ use std::time::Duration;
 use clap::builder::{FalseyValueParser, NonEmptyStringValueParser};
 use clap::{Args, ValueEnum};
 use miniflow_runtime::clock::{MovableClock, TimeMode};
-use miniflow_runtime::storage;
+use miniflow_runtime::cron::{Cron, Utc};
+use miniflow_runtime::dispatcher::CatchUp;
+use miniflow_runtime::{Clock as _, storage};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tracing_subscriber::layer::SubscriberExt;
@@ -70,6 +72,14 @@ pub(super) struct DevArgs {
     #[arg(long, env = "MINIFLOW_TEST_SCHEDULED", hide_env_values = true, value_parser = FalseyValueParser::new())]
     test_scheduled: bool,
 
+    /// Fire no cron triggers and no schedules
+    #[arg(long, env = "MINIFLOW_NO_CRON", hide_env_values = true, value_parser = FalseyValueParser::new())]
+    no_cron: bool,
+
+    /// What to do about cron triggers and schedules that were missed while no session was there: nothing, run the last of each, or all
+    #[arg(long, env = "MINIFLOW_CRON_CATCH_UP", hide_env_values = true, value_enum, default_value_t = CronCatchUp::None, value_name = "WHICH")]
+    cron_catch_up: CronCatchUp,
+
     /// How time passes: `real`, `x60` (60 times as fast), `skip` (idle time is skipped) or `manual` (only when it is moved)
     /// [default: as when the last session of this state ended, at first `real`]
     #[arg(long, env = "MINIFLOW_TIME", hide_env_values = true, value_name = "MODE")]
@@ -109,6 +119,20 @@ pub(super) enum OnDivergence {
     Continue,
 }
 
+/// What becomes of what was missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CronCatchUp {
+    /// It is skipped.
+    #[value(help = None)]
+    None,
+    /// The last of each expression runs.
+    #[value(help = None)]
+    Latest,
+    /// All run.
+    #[value(help = None)]
+    All,
+}
+
 /// What is printed of what happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum LogLevel {
@@ -135,6 +159,10 @@ pub struct DevOptions {
     /// `/__scheduled` fires a cron trigger.
     pub test_scheduled: bool,
     /// What requests to the REST API have to bring.
+    /// Nothing fires by itself.
+    pub no_cron: bool,
+    /// What becomes of what was missed.
+    pub cron_catch_up: CronCatchUp,
     /// How time passes, if not as in the session before.
     pub time: Option<TimeMode>,
     pub api_token: Option<String>,
@@ -181,6 +209,8 @@ impl DevArgs {
             state,
             durability: self.durability,
             test_scheduled: self.test_scheduled,
+            no_cron: self.no_cron,
+            cron_catch_up: self.cron_catch_up,
             time: self.time,
             api_token: self.api_token.clone(),
             allow_anyone: self.allow_anyone,
@@ -280,6 +310,12 @@ async fn serve_until_stopped(
         test_scheduled: options.test_scheduled,
         api_token: options.api_token.clone(),
         is_shared: !options.address.ip().to_canonical().is_loopback(),
+        catch_up: match options.cron_catch_up {
+            CronCatchUp::None => CatchUp::None,
+            CronCatchUp::Latest => CatchUp::Latest,
+            CronCatchUp::All => CatchUp::All,
+        },
+        fires: !options.no_cron,
         time: options.time,
         logs,
     };
@@ -300,9 +336,11 @@ async fn serve_until_stopped(
         resumed: server.recovered().unfinished,
         orphaned: server.recovered().orphaned,
         next_wake: server.next_wake(),
+        schedules: schedules(&server),
         time: time_line(server.mover().clock()),
     };
     terminal::stderr(&banner.render(style));
+    terminal::stderr(&report::missed(&server.recovered().missed));
     let mut developing = JoinSet::new();
     for worker in workers {
         developing.spawn(worker.develop(server.reloader(), options.on_divergence));
@@ -311,6 +349,20 @@ async fn serve_until_stopped(
     // What is being built is not wanted any more.
     developing.shutdown().await;
     served.map_err(|error| Problem::error(format!("the server stopped: {error}")).into())
+}
+
+/// Each expression that fires by itself: whose it is, and when it fires next.
+fn schedules(server: &Server) -> Vec<[String; 3]> {
+    let now = server.mover().clock().now();
+    let row = |cron: &Cron, whose: String| {
+        let next = cron.next_after(now).map_or_else(|| "never".to_owned(), |at| Utc::of(at).to_string());
+        [cron.as_str().to_owned(), whose, next]
+    };
+    let workflows = server.definitions().iter().flat_map(|definition| {
+        definition.schedules.iter().map(move |cron| row(cron, format!("workflow {}", definition.name)))
+    });
+    let triggers = server.triggers().iter().map(|trigger| row(&trigger.cron, format!("handler of {}", trigger.worker)));
+    workflows.chain(triggers).collect()
 }
 
 /// What the clock says, if that is worth a line.

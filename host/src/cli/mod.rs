@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub use self::dev::{DevOptions, Durability, LogLevel, StateFolder};
+pub use self::dev::{CronCatchUp, DevOptions, Durability, LogLevel, StateFolder};
 use crate::config::{Problem, Problems};
 use crate::report::{self, Style, terminal};
 

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, Parser};
 
-use super::dev::{DevArgs, DevOptions, Durability, LogLevel, StateFolder};
+use super::dev::{CronCatchUp, DevArgs, DevOptions, Durability, LogLevel, StateFolder};
 use super::{Cli, Command, place};
 use crate::config::{Project, Source};
 use crate::session;
@@ -51,6 +51,10 @@ fn without_flags_there_are_defaults() {
             state: StateFolder::OfProject(Path::new("/w").join(".miniflow").join("state")),
             durability: Durability::Normal,
             test_scheduled: false,
+            no_cron: false,
+            cron_catch_up: CronCatchUp::None,
+            no_cron: false,
+            cron_catch_up: CronCatchUp::None,
             time: None,
             api_token: None,
             allow_anyone: false,

@@ -3,6 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
+use miniflow_runtime::cron::Utc;
+use miniflow_runtime::dispatcher::Missed;
+use miniflow_runtime::storage::CronTarget;
+
 use super::style::Style;
 use crate::config::{Project, Var, WorkflowEntry};
 
@@ -22,6 +26,8 @@ pub struct Banner<'a> {
     pub orphaned: usize,
     /// How long it is until the next of them wakes.
     pub next_wake: Option<Duration>,
+    /// Each cron expression, whose it is, and when it fires next.
+    pub schedules: Vec<[String; 3]>,
     /// What the clock says, where that is not the machine's time: such as `skip, 3d ahead`.
     pub time: Option<String>,
 }
@@ -61,6 +67,9 @@ impl Banner<'_> {
         }
         let shared = [("state", vec![self.state_line()]), ("instances", vec![self.instances_line()])];
         write_sections(&mut text, &shared, style);
+        if !self.schedules.is_empty() {
+            write_sections(&mut text, &[("schedules", table(&self.schedules))], style);
+        }
         if let Some(time) = &self.time {
             write_sections(&mut text, &[("time", vec![time.clone()])], style);
         }
@@ -200,4 +209,19 @@ pub(crate) fn units(seconds: u64) -> String {
     let shown = units[first..].iter().take(2).filter(|(_, count)| *count > 0);
     let shown: Vec<String> = shown.map(|(unit, count)| format!("{count}{unit}")).collect();
     shown.join(" ")
+}
+
+/// Returns what should have fired while no session was there, a line each.
+#[must_use]
+pub fn missed(missed: &[Missed]) -> String {
+    let line = |missed: &Missed| {
+        let whose = match &missed.target {
+            CronTarget::Workflow(name) => format!("workflow {name}"),
+            CronTarget::Worker(name) => format!("handler of {name}"),
+        };
+        let Missed { cron, count, runs, latest, .. } = missed;
+        let latest = Utc::of(*latest);
+        format!("  missed     `{cron}` of {whose}: {count} times, last {latest}; {runs} of them run now\n")
+    };
+    missed.iter().map(line).collect()
 }

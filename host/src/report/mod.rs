@@ -16,7 +16,7 @@ mod time;
 pub mod terminal;
 
 pub(crate) use banner::units;
-pub use banner::{Banner, Served, StateKept};
+pub use banner::{Banner, Served, StateKept, missed};
 pub use console::{Console, Printer};
 pub use problems::problems;
 pub use reload::{kept, reload, unchanged};

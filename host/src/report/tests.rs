@@ -20,6 +20,7 @@ fn banner<'a>(workers: &'a [Served<'a>]) -> Banner<'a> {
         resumed: 0,
         orphaned: 0,
         next_wake: None,
+        schedules: Vec::new(),
         time: None,
     }
 }

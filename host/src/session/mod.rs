@@ -9,6 +9,7 @@
 
 mod check;
 mod connect;
+mod crons;
 mod queues;
 mod reload;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use miniflow_runtime::WorkflowDefinition;
+use miniflow_runtime::dispatcher::CronTrigger;
 
 use crate::bindings::Bindings;
 use crate::config::{DurableObjectBinding, Problem, Problems, Project, WorkflowEntry};
@@ -82,6 +84,8 @@ impl Member {
 /// Workers that fit together, to be put in place.
 pub struct Connected {
     members: Vec<(Arc<Member>, Bindings)>,
+    /// The cron triggers of all of them.
+    pub triggers: Vec<CronTrigger>,
     /// The workflows of all of them.
     pub definitions: Vec<WorkflowDefinition>,
     /// What to point out although they can be served.

@@ -2,6 +2,7 @@
 //!
 //! Never does: know what the guest does with it.
 
+pub mod cron;
 pub mod durable_object;
 pub mod http;
 pub mod inward;

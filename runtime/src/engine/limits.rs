@@ -58,3 +58,6 @@ pub const QUEUED_MAX: usize = 2_000_000;
 pub const SUBREQUESTS_MAX: u32 = 10_000;
 /// Longest timeout a step should have, milliseconds (documented advice: 30 minutes). Not enforced.
 pub const STEP_TIMEOUT_MS_ADVISED: u64 = 30 * 60 * 1000;
+
+/// Schedules of the workflows of an account (documented).
+pub const SCHEDULES_MAX: usize = 100;

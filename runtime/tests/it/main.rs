@@ -10,6 +10,7 @@ mod crons;
 mod grid;
 mod guest;
 mod hibernation;
+mod migrations;
 mod model;
 mod mover;
 mod operations;

@@ -9,6 +9,7 @@ mod clients;
 mod configuration;
 mod conformance;
 mod crash;
+mod crons;
 mod crowd;
 mod examples;
 mod http;
