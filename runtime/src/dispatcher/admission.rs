@@ -117,6 +117,7 @@ mod tests {
         admission
     }
 
+    // rules: C3-28, C4.4-3
     #[test]
     fn woken_instances_go_before_new_ones_and_the_oldest_first() {
         let mut admission = admission(100, &[("w", Some(1))]);
@@ -133,6 +134,13 @@ mod tests {
     fn without_a_limit_everybody_is_admitted() {
         let mut admission = admission(50_000, &[("w", None)]);
         assert!((0..10_000).all(|key| admission.admit("w", key, false)));
+    }
+
+    #[test]
+    fn an_account_has_fifty_thousand_slots() {
+        let mut admission = admission(crate::engine::limits::CONCURRENCY_ACCOUNT_MAX, &[("w", None)]);
+        assert!((0..50_000).all(|key| admission.admit("w", key, false)));
+        assert!(!admission.admit("w", 50_000, false));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::{
     BatchResult, CronRunner, CronTrigger, DeleteResult, Firing, GuestRunner, Overview, StatusReport, WorkflowDefinition,
 };
 use crate::clock::{Clock, Stopwatch, Timestamp, real};
-use crate::engine::{Answer, Command, Context, Entry, ErrorInfo, Refusal, Stamped, StepNo};
+use crate::engine::{Answer, Command, Context, Entry, Refusal, Stamped, StepNo};
 use crate::storage::{Storage, Write};
 
 /// Messages of one group at most: bounds how long the first of them waits for its commit.
@@ -119,7 +119,7 @@ pub(super) enum After {
     Status(Reply<Option<StatusReport>>, StatusReport),
     Follow(Reply<Feed>, InstanceKey),
     Fire(Firing),
-    Stored(oneshot::Sender<Result<(), ErrorInfo>>),
+    Stored(oneshot::Sender<()>),
 }
 
 impl<S: Storage> Core<S> {
@@ -246,7 +246,7 @@ impl<S: Storage> Core<S> {
                         runner.fire(firing);
                     }
                 }
-                After::Stored(reply) => drop(reply.send(Ok(()))),
+                After::Stored(reply) => drop(reply.send(())),
             }
         }
         for (key, reply) in follows {
@@ -311,8 +311,8 @@ impl<S: Storage> Core<S> {
                 Err(error) => super::requests::refuse(reply, error),
             },
             Message::Held { run, key } => self.held(key, run),
-            Message::Chunk { run, key, step, attempt, index, bytes, total, reply } => {
-                self.chunk(key, run, Piece { step, attempt, index, bytes, total, reply });
+            Message::Chunk { run, key, step, attempt, index, bytes, reply } => {
+                self.chunk(key, run, Piece { step, attempt, index, bytes, reply });
             }
             Message::ReadChunk { key, attempt, index, reply } => self.read_chunk(key, attempt, index, reply),
             Message::Read(job) => job(&mut self.storage),
@@ -372,10 +372,30 @@ impl<S: Storage> Core<S> {
         let now = self.clock.now();
         let Some(resident) = self.residents.get_mut(&key) else { return Ok(()) };
         let context = Context { now, active: resident.active.is_some() };
-        for entry in resident.instance.decide(command, context)? {
+        // What ended with its process, or ends with it, is recorded in any case.
+        let limited = !matches!(command, Command::RunStarted | Command::Interrupt);
+        let entries = resident.instance.decide(command, context)?;
+        // The pieces of a stream were counted when they came.
+        let counts = |entry: &&Entry| !matches!(entry, Entry::StepStreamed { .. });
+        if limited && !resident.has_room(entries.iter().filter(counts).map(Entry::bytes).sum()) {
+            self.exceeds(key);
+            return Ok(());
+        }
+        for entry in entries {
             self.take_entry(key, entry, now);
         }
         Ok(())
+    }
+
+    /// More was to be recorded of the instance than may be kept: that ends it.
+    pub(super) fn exceeds(&mut self, key: InstanceKey) {
+        // One that has failed is taken to have come to its end by itself.
+        if let Some(active) = self.residents.get(&key).and_then(|resident| resident.active.as_ref()) {
+            active.run.stop();
+        }
+        let _ = self.apply(key, Command::Exceed);
+        self.stop(key);
+        self.wake(key, false);
     }
 
     pub(super) fn take_entry(&mut self, key: InstanceKey, entry: Entry, now: Timestamp) {

@@ -53,9 +53,7 @@ pub(crate) enum Message {
         attempt: u32,
         index: u32,
         bytes: Bytes,
-        /// Bytes of the stream so far, with this piece.
-        total: u64,
-        reply: oneshot::Sender<Result<(), ErrorInfo>>,
+        reply: oneshot::Sender<()>,
     },
     /// A piece of a stream that is stored; none when it is not.
     ReadChunk {

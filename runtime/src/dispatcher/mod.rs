@@ -57,6 +57,8 @@ pub struct WorkflowDefinition {
     pub worker: String,
     /// `do` steps an instance may have.
     pub step_limit: u32,
+    /// Bytes that may be kept of an instance: see [`crate::engine::Entry::bytes`].
+    pub bytes_max: u64,
     /// Instances that may run at the same time; none: no limit of its own.
     pub concurrency: Option<usize>,
     /// How long its instances are kept, where their creation does not say it.
@@ -73,6 +75,7 @@ impl WorkflowDefinition {
             class_name: class_name.into(),
             worker: worker.into(),
             step_limit: limits::STEPS_DEFAULT,
+            bytes_max: limits::INSTANCE_BYTES_MAX,
             concurrency: None,
             retention: Retention::default(),
             schedules: Vec::new(),

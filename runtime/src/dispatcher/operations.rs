@@ -123,7 +123,7 @@ impl<S: Storage> Core<S> {
     }
 
     /// Nothing of the instance runs any more, or is going to.
-    fn stop(&mut self, key: InstanceKey) {
+    pub(super) fn stop(&mut self, key: InstanceKey) {
         self.drop_run(key);
         self.unwant(key);
     }

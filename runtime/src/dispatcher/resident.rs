@@ -1,6 +1,6 @@
 //! An instance in memory: how it comes there, what is known of it, when it leaves.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -22,8 +22,8 @@ pub(super) struct Resident {
     pub(super) pending: Vec<Stamped>,
     /// The journal that is stored is to go before these.
     pub(super) wipe: bool,
-    /// Steps whose running attempt has stored pieces of a stream.
-    pub(super) streaming: HashSet<StepNo>,
+    /// Steps whose running attempt has stored pieces of a stream, and how many bytes.
+    pub(super) streaming: HashMap<StepNo, u64>,
     /// The row is not there yet.
     pub(super) is_new: bool,
     /// In the list of those to be committed.
@@ -64,7 +64,7 @@ impl Resident {
             instance,
             pending: Vec::new(),
             wipe: false,
-            streaming: HashSet::new(),
+            streaming: HashMap::new(),
             is_new: false,
             dirty: false,
             ended: None,
@@ -100,6 +100,13 @@ impl Resident {
             _ => self.fixed.retention.success_ms.or(of_workflow.success_ms),
         };
         Some(self.ended?.plus_ms(kept_ms.unwrap_or(limits::RETENTION_MS_DEFAULT)))
+    }
+
+    /// Whether so many bytes more may be kept of it. What undoes its steps is always recorded.
+    pub(super) fn has_room(&self, bytes: u64) -> bool {
+        let bytes_max = self.definition.as_ref().map_or(limits::INSTANCE_BYTES_MAX, |definition| definition.bytes_max);
+        let kept = self.streaming.values().fold(self.instance.bytes(), |kept, stored| kept.saturating_add(*stored));
+        bytes == 0 || self.instance.status() == InstanceStatus::RollingBack || kept.saturating_add(bytes) <= bytes_max
     }
 
     /// Whether the active run waits for the answer of this step, and may go on with it: one that is to be moved begins no attempt, but of

@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 
 use super::core::{After, Core, chain};
 use super::message::{InstanceKey, RunId};
-use crate::engine::{Bytes, Entry, ErrorInfo, StepKey, StepNo, StepState, limits, text};
+use crate::engine::{Bytes, Entry, StepKey, StepNo, StepState, text};
 use crate::storage::{AttemptKey, Storage, Write};
 
 /// A piece of a stream, and who waits for it to be stored.
@@ -13,8 +13,7 @@ pub(super) struct Piece {
     pub(super) attempt: u32,
     pub(super) index: u32,
     pub(super) bytes: Bytes,
-    pub(super) total: u64,
-    pub(super) reply: oneshot::Sender<Result<(), ErrorInfo>>,
+    pub(super) reply: oneshot::Sender<()>,
 }
 
 impl<S: Storage> Core<S> {
@@ -22,7 +21,7 @@ impl<S: Storage> Core<S> {
         if !self.is_active(key, run) {
             return;
         }
-        let Piece { step, attempt, index, bytes, total, reply } = piece;
+        let Piece { step, attempt, index, bytes, reply } = piece;
         let Some(resident) = self.residents.get_mut(&key) else { return };
         let Some(no) = resident.instance.find(&step) else { return };
         let runs = matches!(
@@ -31,14 +30,13 @@ impl<S: Storage> Core<S> {
         );
         if !runs {
             // Its time is over. Whoever writes is told when it settles.
-            let _ = reply.send(Ok(()));
+            let _ = reply.send(());
             return;
         }
-        if resident.instance.bytes() + total > limits::INSTANCE_BYTES_MAX {
-            let _ = reply.send(Err(ErrorInfo::new(text::FATAL, text::STORAGE_LIMIT)));
-            return;
+        if !resident.has_room(bytes.len() as u64) {
+            return self.exceeds(key);
         }
-        resident.streaming.insert(no);
+        *resident.streaming.entry(no).or_default() += bytes.len() as u64;
         self.chunks.push(Write::Chunk { key, attempt: AttemptKey { step: no, attempt }, index, bytes });
         self.urgent = true;
         self.replies.push(After::Stored(reply));
@@ -66,21 +64,28 @@ impl<S: Storage> Core<S> {
             Entry::AttemptFailed { step, error, .. } | Entry::StepFailed { step, error } => {
                 // Of an attempt that ended with its process nobody knows whether it wrote any.
                 if *error == text::attempt_lost() {
-                    resident.streaming.insert(*step);
+                    resident.streaming.insert(*step, 0);
                 }
                 vec![*step]
             }
             Entry::AttemptInterrupted { step } | Entry::StepAbandoned { step } => vec![*step],
-            Entry::RollbackStarted { .. } | Entry::Terminated => resident.streaming.iter().copied().collect(),
+            // It is part of the journal now.
+            Entry::StepStreamed { step, .. } => {
+                resident.streaming.remove(step);
+                return;
+            }
+            Entry::RollbackStarted { .. } | Entry::Completed { .. } | Entry::Errored { .. } | Entry::Terminated => {
+                resident.streaming.keys().copied().collect()
+            }
             Entry::Restarted { from, .. } => {
                 let from: StepNo = from.unwrap_or(0);
                 self.chunks.push(Write::DropChunksFrom(key, from));
-                resident.streaming.iter().copied().collect()
+                resident.streaming.keys().copied().collect()
             }
             _ => return,
         };
         for step in cut {
-            if resident.streaming.remove(&step)
+            if resident.streaming.remove(&step).is_some()
                 && let Some(StepState::Executing { attempt, .. }) = resident.instance.step(step).map(|step| &step.state)
             {
                 self.chunks.push(Write::DropChunks(key, AttemptKey { step, attempt: *attempt }));

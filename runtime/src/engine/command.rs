@@ -111,6 +111,8 @@ pub enum Command {
         /// Whether the run had not come to anything new yet.
         replaying: bool,
     },
+    /// More was to be recorded of it than may be kept.
+    Exceed,
     /// The host cuts a run that has bodies running: shutdown, reload.
     Interrupt,
     /// The deadline of a step has passed.

@@ -203,6 +203,24 @@ impl Entry {
         }
     }
 
+    /// What it takes of the room an instance has, in bytes: all that guests and senders of events have put into it. The end of an
+    /// instance takes none, for it can always be recorded.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let text = |text: &str| text.len() as u64;
+        match self {
+            Self::StepStarted { key, .. } | Self::SleepStarted { key, .. } => text(&key.name),
+            Self::WaitStarted { key, event_type, .. } => text(&key.name) + text(event_type),
+            Self::StepSucceeded { output, .. } | Self::Completed { output } => output.len() as u64,
+            Self::StepStreamed { stream, .. } => stream.bytes,
+            Self::AttemptFailed { error, .. } | Self::StepFailed { error, .. } => {
+                text(&error.name) + text(&error.message) + error.backtrace.as_deref().map_or(0, text)
+            }
+            Self::EventReceived { event_type, payload } => text(event_type) + payload.len() as u64,
+            _ => 0,
+        }
+    }
+
     /// Whether it starts a step.
     #[must_use]
     pub fn starts_step(&self) -> bool {

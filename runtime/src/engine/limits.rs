@@ -36,7 +36,7 @@ pub const CONCURRENCY_ACCOUNT_MAX: usize = 50_000;
 pub const STEPS_MAX: u32 = 25_000;
 /// How long the guest's function for a dynamic retry delay may take, milliseconds (observed: 5 s).
 pub const DELAY_FUNCTION_MS_MAX: u64 = 5000;
-/// Bytes kept of an instance: outputs, streams and events (documented for the paid plan: 1 GB; the official emulator's text says 1 GiB).
+/// Bytes kept of an instance, journal and streams together (documented for the paid plan: 1 GB; the official emulator's text says 1 GiB).
 pub const INSTANCE_BYTES_MAX: u64 = 1 << 30;
 /// Bytes of one piece that a body writes of a stream (documented: less than 16 MB).
 pub const STREAM_PIECE_BYTES_MAX: usize = 16 << 20;

@@ -208,12 +208,24 @@ mod tests {
         assert_eq!(config.backoff, Backoff::Exponential);
     }
 
-    // rules: C2.5-20, C2.5-24, C3-19
+    // rules: A38
+    #[test]
+    fn what_is_given_is_merged_with_the_defaults() {
+        let config = StepConfig::resolve("s", &retries(3, "2 seconds")).unwrap();
+        let expected = StepConfig { retry_limit: 3, retry_delay_ms: 2000, ..StepConfig::default() };
+        assert_eq!((config.backoff, config), (Backoff::Exponential, expected));
+        let timeout = StepOptions { timeout: Some(DurationSpec::Ms(7)), ..StepOptions::default() };
+        let config = StepConfig::resolve("s", &timeout).unwrap();
+        assert_eq!(config, StepConfig { timeout_ms: 7, ..StepConfig::default() });
+    }
+
+    // rules: C2.5-20, C2.5-24, C3-19, A111
     #[test]
     fn limits_on_both_sides() {
         assert!(StepConfig::resolve("s", &retries(10_000, "1 second")).is_ok());
         assert!(StepConfig::resolve("s", &retries(10_001, "1 second")).is_err());
         assert!(StepConfig::resolve("s", &retries(1, "10 foo")).is_err());
+        assert!(StepConfig::resolve("s", &retries(0, "0")).is_ok());
         let timeout = |spec| StepOptions { timeout: Some(spec), ..StepOptions::default() };
         assert!(StepConfig::resolve("s", &timeout(DurationSpec::Ms(0))).is_err());
         assert!(StepConfig::resolve("s", &timeout(DurationSpec::Text("0".into()))).is_err());

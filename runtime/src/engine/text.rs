@@ -52,8 +52,14 @@ pub const BATCH_DUPLICATE: (u32, &str) = (10415, "workflows.api.error.instance.d
 pub const BATCH_NOT_FOUND: (u32, &str) = (10400, "workflows.api.error.instance.not_found");
 /// Entry of a batch: something went wrong that is not its asker's business.
 pub const BATCH_INTERNAL: (u32, &str) = (10001, "workflows.api.error.internal_server");
-/// More bytes than an instance may keep.
+/// See [`storage_limit`].
 pub const STORAGE_LIMIT: &str = "The instance has exceeded the 1GiB storage limit";
+
+/// More bytes than may be kept of an instance.
+#[must_use]
+pub fn storage_limit() -> ErrorInfo {
+    ErrorInfo::new(FATAL, STORAGE_LIMIT)
+}
 
 /// A retention over the limit.
 #[must_use]

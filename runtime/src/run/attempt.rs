@@ -165,11 +165,7 @@ impl Attempt {
 
     /// Records that what was written is the output.
     pub async fn finish(self) -> Verdict {
-        let writer = self.writer();
-        let stream = match writer.finish().await {
-            Ok(stream) => stream,
-            Err(error) => return self.fail(error, Retry::Never).await,
-        };
+        let stream = self.writer().finish().await;
         let command = Command::Finish { key: self.body.key.clone(), attempt: self.body.number, stream };
         self.settle(command, Kind::Commit).await
     }

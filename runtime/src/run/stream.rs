@@ -31,7 +31,7 @@ impl StreamWriter {
     /// Takes a piece. Returns when there is room for the next.
     ///
     /// # Errors
-    /// `OversizedStreamChunkError` for a piece over 16 MiB; when the instance keeps more than it may.
+    /// `OversizedStreamChunkError` for a piece over 16 MiB.
     pub async fn write(&self, piece: &[u8]) -> Result<(), ErrorInfo> {
         if piece.len() > limits::STREAM_PIECE_BYTES_MAX {
             let step = self.at.as_ref().map(|(_, key, _)| key.to_string()).unwrap_or_default();
@@ -47,39 +47,38 @@ impl StreamWriter {
                 buffer.bytes.len() == limits::STREAM_CHUNK_BYTES
             });
             if full {
-                self.store().await?;
+                self.store().await;
             }
         }
         Ok(())
     }
 
-    pub(super) async fn finish(&self) -> Result<StoredStream, ErrorInfo> {
+    pub(super) async fn finish(&self) -> StoredStream {
         if self.with(|buffer| !buffer.bytes.is_empty()) {
-            self.store().await?;
+            self.store().await;
         }
         let attempt = self.at.as_ref().map_or(0, |(.., attempt)| *attempt);
-        Ok(self.with(|buffer| StoredStream { attempt, chunks: buffer.chunks, bytes: buffer.total }))
+        self.with(|buffer| StoredStream { attempt, chunks: buffer.chunks, bytes: buffer.total })
     }
 
-    async fn store(&self) -> Result<(), ErrorInfo> {
-        let Some((run, step, attempt)) = &self.at else { return Ok(()) };
-        let (bytes, index, total) = self.with(|buffer| {
+    /// Returns when what is in the buffer is stored; never when the run is over.
+    async fn store(&self) {
+        let Some((run, step, attempt)) = &self.at else { return };
+        let (bytes, index) = self.with(|buffer| {
             let bytes = Bytes::from(std::mem::take(&mut buffer.bytes));
             let index = buffer.chunks;
             buffer.chunks += 1;
             buffer.total += bytes.len() as u64;
-            (bytes, index, buffer.total)
+            (bytes, index)
         });
         let (reply, answer) = oneshot::channel();
         // The dispatcher has to know of the step before.
         run.flush(&mut run.lock());
         let (step, attempt) = (step.clone(), *attempt);
-        let _ =
-            run.engine.send(Message::Chunk { run: run.id, key: run.key, step, attempt, index, bytes, total, reply });
-        match answer.await {
-            Ok(stored) => stored,
+        let _ = run.engine.send(Message::Chunk { run: run.id, key: run.key, step, attempt, index, bytes, reply });
+        if answer.await.is_err() {
             // The run is over.
-            Err(_) => std::future::pending().await,
+            std::future::pending().await
         }
     }
 

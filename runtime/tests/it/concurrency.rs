@@ -49,7 +49,7 @@ async fn the_slots_of_the_account_are_shared_by_all_workflows() {
     assert_eq!(statuses(&world, &handle, [("w", "c"), ("v", "d")]).await, [Running, Running]);
 }
 
-// rules: B24
+// rules: C4.4-3, B24
 #[tokio::test]
 async fn who_was_woken_goes_before_who_is_new() {
     let mut world = World::new(script).limit(1);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use miniflow_runtime::engine::{Retry, RetryDelay, RollbackOptions};
+use miniflow_runtime::run::StreamReader;
 use miniflow_runtime::testing::{Handler, Handlers, Undoing};
 use miniflow_runtime::{
     Attempt, Backoff, Begun, Bytes, DurationSpec, ErrorInfo, RetryOptions, Run, StepOptions, Verdict,
@@ -83,6 +84,48 @@ where
             Verdict::Retry(next) => attempt = next,
         }
     }
+}
+
+/// A step whose output is a stream of pieces of these sizes. Returns how many bytes can be read of it afterwards.
+pub(crate) async fn stream<F, R>(run: &Arc<Run>, name: &str, pieces: F) -> Result<usize, ErrorInfo>
+where
+    F: Fn() -> R,
+    R: Future<Output = Vec<usize>>,
+{
+    let mut attempt = match run.begin_step(name, StepOptions::default()).await {
+        Begun::Recorded(_) => unreachable!("this step writes a stream"),
+        Begun::RecordedStream(reader) => return read(reader).await,
+        Begun::Failed(error) => return Err(error),
+        Begun::Execute(attempt) => attempt,
+    };
+    loop {
+        let body = async {
+            for size in pieces().await {
+                attempt.writer().write(&vec![7; size]).await?;
+            }
+            Ok::<_, ErrorInfo>(())
+        };
+        let verdict = match inside(&attempt, body).await {
+            Some(Ok(())) => attempt.finish().await,
+            Some(Err(error)) => attempt.fail(error, Retry::ByPolicy).await,
+            None => attempt.expire(Retry::ByPolicy).await,
+        };
+        match verdict {
+            Verdict::Done => unreachable!("this step writes a stream"),
+            Verdict::Streamed(reader) => return read(reader).await,
+            Verdict::Failed(error) => return Err(error),
+            Verdict::Retry(next) => attempt = next,
+        }
+    }
+}
+
+async fn read(mut reader: StreamReader) -> Result<usize, ErrorInfo> {
+    let mut bytes = 0;
+    while let Some(piece) = reader.read().await? {
+        assert!(piece.iter().all(|byte| *byte == 7));
+        bytes += piece.len();
+    }
+    Ok(bytes)
 }
 
 /// Runs a body, so that the run knows whose it is. None: it took too long.

@@ -165,6 +165,12 @@ impl World {
         self
     }
 
+    /// Bytes that may be kept of an instance.
+    pub(crate) fn room(mut self, bytes: u64) -> Self {
+        self.workflows[0].bytes_max = bytes;
+        self
+    }
+
     pub(crate) fn start(&mut self) -> Handle {
         let dispatcher = Dispatcher::start(Options {
             storage: self.storage.clone(),
@@ -306,6 +312,18 @@ impl World {
         }
         let overview = handle.overview().await;
         panic!("never {wanted}: {:?}, {overview:?}, {:#?}", handle.status("w", id).await, self.storage.entries(id));
+    }
+
+    /// Waits, without moving time, until the instance has come to its end, whichever it is.
+    pub(crate) async fn watch_end(&self, handle: &Handle, id: &str) -> StatusReport {
+        for _ in 0..2_000_000 {
+            let report = handle.status("w", id).await.unwrap();
+            if report.status.is_final() {
+                return report;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("it does not end: {:?}, {:?}", handle.status("w", id).await, handle.overview().await);
     }
 
     /// Names of the steps whose output is in the journal of `id`.

@@ -41,7 +41,7 @@ fn a_stream_is_there_after_a_kill_and_gone_with_a_restart() {
     assert_eq!(sink.count(&[("kind", "stream")]), 2);
 }
 
-// rules: A44, A53
+// rules: C3-24, A44, A53
 #[test]
 fn a_stream_that_breaks_off_is_written_anew_and_one_that_cannot_end_is_an_error() {
     let (server, sink) = (behaviours(), Sink::start());
@@ -110,7 +110,7 @@ fn errors_without_a_text_are_errors_like_any_other() {
     assert_eq!((&attempt["name"], &attempt["message"]), (&error["name"], &error["message"]));
 }
 
-// rules: C2.5-27, C2.5-29, C2.5-30
+// rules: C2.5-27, C2.5-29, C2.5-30, A69
 #[test]
 fn a_function_gives_the_delay_of_each_retry() {
     let (server, sink) = (behaviours(), Sink::start());

@@ -174,7 +174,7 @@ fn a_step_that_took_too_long_is_tried_again() {
     assert_eq!(server.workflow("STEP_TIMEOUT").create("a", params).output(), json!({ "attempt": 2 }));
 }
 
-// rules: C2.5-2, A31, A35
+// rules: C2.5-2, A31, A35, A69
 #[test]
 fn a_body_is_told_its_step_its_attempt_and_the_options_in_force() {
     let server = behaviours();

@@ -73,6 +73,7 @@ impl Instance {
             },
             Command::Settle { outcome: Ok(output) } => vec![Entry::Completed { output }],
             Command::Settle { outcome: Err(error) } => vec![self.fail(error)],
+            Command::Exceed => vec![self.fail(text::storage_limit())],
             Command::Trap { error, culprit, replaying } => self.trap(error, culprit.as_ref(), replaying, context),
             Command::Interrupt => {
                 let cut = |(step, _, _, _)| Entry::AttemptInterrupted { step };
@@ -144,10 +145,6 @@ impl Instance {
         }
         if output.len() > limits::PAYLOAD_BYTES_MAX {
             return failed(text::output_too_large(&key.to_string(), output.len()));
-        }
-        if self.bytes + output.len() as u64 > limits::INSTANCE_BYTES_MAX {
-            let error = ErrorInfo::new(text::FATAL, text::STORAGE_LIMIT);
-            return failure((step, key), attempt, config, error, Retry::Never, context.now);
         }
         vec![Entry::StepSucceeded { step, output }]
     }

@@ -16,6 +16,7 @@ impl Instance {
     pub fn evolve(&mut self, stamped: Stamped) {
         let Stamped { at, entry } = stamped;
         self.entries += 1;
+        self.bytes = self.bytes.saturating_add(entry.bytes());
         self.changed = at;
         if !matches!(entry, Entry::Running | Entry::Waiting | Entry::Queued | Entry::Resumed) {
             self.last_at = at;
@@ -68,14 +69,8 @@ impl Instance {
                     self.open.insert(step);
                 }
             }
-            Entry::StepSucceeded { step, output } => {
-                self.bytes += output.len() as u64;
-                self.finish(step, Outcome::Output(output));
-            }
-            Entry::StepStreamed { step, stream } => {
-                self.bytes += stream.bytes;
-                self.finish(step, Outcome::Stream(step, stream));
-            }
+            Entry::StepSucceeded { step, output } => self.finish(step, Outcome::Output(output)),
+            Entry::StepStreamed { step, stream } => self.finish(step, Outcome::Stream(step, stream)),
             Entry::StepFailed { step, error } => self.finish(step, Outcome::Failed(error)),
             Entry::SleepCompleted { step } => self.finish(step, Outcome::Elapsed),
             Entry::WaitTimedOut { step } => {
@@ -85,7 +80,6 @@ impl Instance {
                 }
             }
             Entry::EventReceived { event_type, payload } => {
-                self.bytes += payload.len() as u64;
                 self.events.insert(self.next_event, ReceivedEvent { event_type, payload, timestamp: at });
                 self.next_event += 1;
             }

@@ -45,7 +45,7 @@ pub struct Instance {
     changed: Timestamp,
     /// Entries taken in.
     entries: u64,
-    /// Bytes of outputs, streams and events taken in.
+    /// Bytes taken in: see [`super::Entry::bytes`].
     bytes: u64,
 }
 
@@ -140,7 +140,7 @@ impl Instance {
         self.changed
     }
 
-    /// Bytes of outputs, streams and events it has kept since it began.
+    /// Bytes it has kept since it began: see [`super::Entry::bytes`].
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes

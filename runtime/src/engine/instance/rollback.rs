@@ -85,6 +85,7 @@ impl Instance {
             | Command::Settle { .. }
             | Command::Pause { .. }
             | Command::Held
+            | Command::Exceed
             | Command::Resume => false,
         }
     }

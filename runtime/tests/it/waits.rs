@@ -1,0 +1,114 @@
+//! Waiting for events, and for the next attempt.
+
+use miniflow_runtime::{Clock, DurationSpec, InstanceStatus};
+
+use crate::guest::{retrying, step_with};
+use crate::world::{START, World, boom, bytes, text, with_id};
+
+// rules: C2.5-11
+#[tokio::test]
+async fn a_wait_returns_the_payload_the_type_and_the_moment_the_event_came() {
+    let mut world = World::new(|run, _| async move {
+        let event = run.wait_for_event("w", "go", None).await?;
+        Ok(bytes(format!("{} {} {}", text(&event.payload), event.event_type, event.timestamp.as_millis())))
+    });
+    for sent_before_the_wait in [true, false] {
+        let handle = world.start();
+        handle.create("w", with_id("one")).await.unwrap();
+        if !sent_before_the_wait {
+            world.reach(&handle, "one", InstanceStatus::Waiting).await;
+        }
+        let sent = world.clock.now();
+        handle.send_event("w", "one", "go", bytes(r#"{"x":1}"#)).await.unwrap();
+        world.clock.advance_ms(77);
+        let report = world.drive_to(&handle, "one", InstanceStatus::Complete).await;
+        let expected = format!(r#"{{"x":1}} go {}"#, sent.as_millis());
+        assert_eq!(text(&report.output.unwrap()), expected);
+        handle.delete("w", "one").await.unwrap();
+        world.kill().await;
+    }
+}
+
+// rules: A25
+#[tokio::test]
+async fn waits_for_different_types_get_their_own_payloads() {
+    let mut world = World::new(|run, _| async move {
+        let first = run.wait_for_event("first", "a", None).await?;
+        let second = run.wait_for_event("second", "b", None).await?;
+        Ok(bytes(format!("{} {}", text(&first.payload), text(&second.payload))))
+    });
+    let handle = world.start();
+    for (id, order) in [("one", ["a", "b"]), ("two", ["b", "a"])] {
+        handle.create("w", with_id(id)).await.unwrap();
+        for event_type in order {
+            world.settle(&handle).await;
+            handle.send_event("w", id, event_type, bytes(format!("of {event_type}"))).await.unwrap();
+        }
+        let report = world.drive_to(&handle, id, InstanceStatus::Complete).await;
+        assert_eq!(text(&report.output.unwrap()), "of a of b");
+    }
+}
+
+// rules: A70
+#[tokio::test]
+async fn a_run_that_is_in_memory_goes_on_with_its_event() {
+    let mut world = World::new(|run, effects| async move {
+        effects.add("run");
+        let event = run.wait_for_event("w", "go", Some(DurationSpec::Ms(1500))).await?;
+        Ok(event.payload)
+    });
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    world.reach(&handle, "one", InstanceStatus::Waiting).await;
+    world.watch(&handle, |overview| overview.parked == 1).await;
+    handle.send_event("w", "one", "go", bytes("7")).await.unwrap();
+    let report = world.drive_to(&handle, "one", InstanceStatus::Complete).await;
+    assert_eq!(text(&report.output.unwrap()), "7");
+    assert_eq!(world.effects.of("run"), 1, "nothing was replayed");
+}
+
+// rules: B10
+#[tokio::test]
+async fn dozens_of_kept_events_are_in_order_in_the_next_process() {
+    const EVENTS: usize = 25;
+    let mut world = World::new(|run, _| async move {
+        run.sleep("nap", DurationSpec::Text("1 day".into())).await?;
+        let mut got = Vec::new();
+        for n in 0..EVENTS {
+            got.push(text(&run.wait_for_event(&format!("w{n}"), "go", None).await?.payload));
+        }
+        Ok(bytes(got.join(" ")))
+    });
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    world.reach(&handle, "one", InstanceStatus::Waiting).await;
+    for n in 0..EVENTS {
+        handle.send_event("w", "one", "go", bytes(n.to_string())).await.unwrap();
+    }
+    world.kill().await;
+    let handle = world.start();
+    let report = world.drive_to(&handle, "one", InstanceStatus::Complete).await;
+    let expected: Vec<_> = (0..EVENTS).map(|n| n.to_string()).collect();
+    assert_eq!(text(&report.output.unwrap()), expected.join(" "));
+}
+
+// rules: A33
+#[tokio::test]
+async fn with_one_retry_after_a_second_there_are_two_attempts_a_second_apart() {
+    let mut world = World::new(|run, effects| async move {
+        let clock = run.clock().clone();
+        let body = |attempt: u32| {
+            effects.add(&format!("{} at {}", attempt, clock.now().since(START).as_millis()));
+            async { Err(boom()) }
+        };
+        step_with(&run, "a", retrying(1, 1000), body).await
+    });
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    world.reach(&handle, "one", InstanceStatus::Waiting).await;
+    world.clock.advance_ms(999);
+    world.settle(&handle).await;
+    assert_eq!(world.effects.order(), "1 at 0", "a millisecond is left");
+    let report = world.drive_to(&handle, "one", InstanceStatus::Errored).await;
+    assert_eq!((report.error, world.effects.order()), (Some(boom()), "1 at 0, 2 at 1000".to_owned()));
+}
