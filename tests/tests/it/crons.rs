@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 const HOUR_MS: u64 = 3_600_000;
 
-fn worker(more: Value) -> Dev {
+fn worker(more: &Value) -> Dev {
     let mut config = json!({
         "name": "ticking",
         "workflows": [
@@ -32,7 +32,7 @@ fn ids(server: &Server) -> Vec<String> {
 // rules: S5, S12, C4.6-4
 #[test]
 fn a_schedule_makes_an_instance_at_each_of_its_moments() {
-    let server = worker(json!({})).args(["--time", "manual"]).start();
+    let server = worker(&json!({})).args(["--time", "manual"]).start();
     server.wait_for_line("schedules  */5 * * * *  workflow one-step  20");
     advance(&server, HOUR_MS);
     let mut ids = ids(&server);
@@ -49,7 +49,7 @@ fn a_schedule_makes_an_instance_at_each_of_its_moments() {
 
 #[test]
 fn a_restart_between_two_moments_fires_neither_twice_nor_not_at_all() {
-    let dev = worker(json!({})).args(["--time", "manual"]);
+    let dev = worker(&json!({})).args(["--time", "manual"]);
     let server = dev.start();
     advance(&server, HOUR_MS);
     server.kill();
@@ -61,7 +61,7 @@ fn a_restart_between_two_moments_fires_neither_twice_nor_not_at_all() {
 #[test]
 fn a_cron_trigger_calls_the_handler_and_the_clock_waits_for_it() {
     let triggers = json!({ "triggers": { "crons": ["0 * * * *"] } });
-    let server = worker(triggers).args(["--time", "manual"]).start();
+    let server = worker(&triggers).args(["--time", "manual"]).start();
     server.wait_for_line("0 * * * *    handler of ticking");
     advance(&server, HOUR_MS);
     let lines = server.lines_with("cron `0 * * * *` of ticking: ok");
@@ -70,7 +70,7 @@ fn a_cron_trigger_calls_the_handler_and_the_clock_waits_for_it() {
 
 #[test]
 fn firing_can_be_turned_off() {
-    let dev = worker(json!({})).args(["--time", "manual", "--no-cron"]);
+    let dev = worker(&json!({})).args(["--time", "manual", "--no-cron"]);
     let server = dev.start();
     advance(&server, HOUR_MS);
     assert_eq!(ids(&server), Vec::<String>::new());
@@ -79,18 +79,18 @@ fn firing_can_be_turned_off() {
 #[test]
 fn an_expression_that_is_none_is_refused_with_its_place() {
     let triggers = json!({ "triggers": { "crons": ["61 * * * *"] } });
-    worker(triggers)
+    worker(&triggers)
         .refused()
         .assert_one_error(&["cron trigger of `ticking`: `61 * * * *` is not a cron expression", "(character 1)"]);
     let workflows = json!({ "workflows": [
         { "name": "one-step", "binding": "ONE_STEP", "class_name": "OneStep", "schedules": ["0 0 * * 0"] },
     ] });
-    worker(workflows)
+    worker(&workflows)
         .refused()
         .assert_one_error(&["schedule of workflow `one-step`: `0 0 * * 0` is not", "(character 9)"]);
     let many: Vec<_> = (0..101).map(|n| format!("{} {} * * *", n % 60, n / 60)).collect();
     let workflows = json!({ "workflows": [
         { "name": "one-step", "binding": "ONE_STEP", "class_name": "OneStep", "schedules": many },
     ] });
-    worker(workflows).refused().assert_one_error(&["have 101 schedules, and an account may have 100"]);
+    worker(&workflows).refused().assert_one_error(&["have 101 schedules, and an account may have 100"]);
 }
