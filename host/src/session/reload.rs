@@ -141,6 +141,7 @@ impl Reloader {
             }
         }
         let runs = shared.runtime.reload(&workers, connected.definitions.clone()).await.unwrap_or_default();
+        shared.runtime.set_triggers(connected.triggers.clone());
         let resumed = shared.resume(&checked).await;
         Ok(Reloading::Done(Box::new(Reload {
             worker: worker.to_owned(),

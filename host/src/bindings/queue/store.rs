@@ -1,6 +1,6 @@
 //! Messages as rows.
 //!
-//! Each function is one piece of work of a [`crate::bindings::writer`]; what it did is durable after that one's commit.
+//! Each function is one piece of work of a `bindings::writer`; what it did is durable after that one's commit.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -92,7 +92,7 @@ fn both_languages_mean_the_same() {
                 workflow("report", "REPORT", "Report", &["0 0 1 * *"]),
             ]
         );
-        assert_eq!(project.unsupported, ["workflows[].schedules"]);
+        assert_eq!(project.unsupported, Vec::<String>::new());
         assert!(project.warnings.is_empty(), "{}", project.warnings);
     }
 }
@@ -128,7 +128,7 @@ fn what_is_not_run_yet_is_named_once() {
         }"#,
     );
     let project = loaded(&folder);
-    assert_eq!(project.unsupported, ["triggers.crons", "kv_namespaces", "assets"]);
+    assert_eq!(project.unsupported, ["kv_namespaces", "assets"]);
     assert!(project.warnings.is_empty(), "{}", project.warnings);
 }
 
