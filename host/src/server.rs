@@ -25,9 +25,9 @@ use tokio::net::TcpListener;
 use crate::api::{Api, ApiOptions, instant};
 use crate::bindings::logging::LogSink;
 use crate::bindings::queue::Queues;
-use crate::config::{Problem, Problems, Project};
+use crate::config::{Problem, Problems};
 use crate::report;
-use crate::session::{Connected, Member, Reloader, Session};
+use crate::session::{Built, Connected, Reloader, Session};
 use crate::triggers::cron::Crons;
 use crate::triggers::durable_object::Objects;
 use crate::triggers::http::{Body, Fetch, GRACE, Peer, Service, serve};
@@ -58,14 +58,6 @@ pub struct ServerOptions {
     pub catch_up: CatchUp,
     /// Cron triggers and schedules fire by themselves.
     pub fires: bool,
-}
-
-/// A Worker that was built.
-pub struct Built {
-    /// What it was built from.
-    pub project: Project,
-    /// Its component.
-    pub component: PathBuf,
 }
 
 /// A session.
@@ -120,7 +112,7 @@ impl Server {
         let loader = Loader::new(&EngineOptions { cache_dir }, Arc::clone(&services))
             .map_err(|error| Problem::error(error.to_string()))?;
         let session = Session::new(loader, services.workers.clone());
-        let (members, mut warnings) = load_all(&session, workers).await?;
+        let (members, mut warnings) = session.load_all(workers).await?;
         let connected = session.connect(members)?;
         warnings.extend(connected.warnings.iter().cloned());
 
@@ -326,21 +318,6 @@ fn consume(consumers: &Consumers, session: &Session) -> Result<(), StorageError>
     }
     consumers.set(session.consumptions(), |worker| Arc::new(session.slot(worker)));
     Ok(())
-}
-
-/// Loads every Worker, and tells of all that cannot be.
-async fn load_all(session: &Session, workers: Vec<Built>) -> Result<(Vec<Arc<Member>>, Problems), Problems> {
-    let (mut members, mut problems) = (Vec::new(), Problems::default());
-    for Built { project, component } in workers {
-        match session.load(project, &component).await {
-            Ok(member) => {
-                problems.extend(member.warnings.iter().cloned());
-                members.push(Arc::new(member));
-            }
-            Err(errors) => problems.extend(errors),
-        }
-    }
-    problems.or(members)
 }
 
 /// What is wrong with the state, and what to do about it.

@@ -1,15 +1,15 @@
 //! Moments as ISO 8601 texts in UTC, and back.
 
 use miniflow_runtime::Timestamp;
+use miniflow_runtime::cron::Utc;
 
 const DAY_MS: u64 = 86_400_000;
 
 /// `2026-11-25T04:45:01.123Z`. A moment beyond the year 9999 is the end of that year, as JavaScript's dates have no name for it.
 #[must_use]
 pub(crate) fn format(at: Timestamp) -> String {
-    let ms = at.as_millis().min(253_402_300_799_999);
-    let (year, month, day) = civil(ms / DAY_MS);
-    let (hour, minute, second, milli) = (ms / 3_600_000 % 24, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000);
+    let at = at.min(Timestamp(253_402_300_799_999));
+    let (Utc { year, month, day, hour, minute, second }, milli) = (Utc::of(at), at.as_millis() % 1000);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
 }
 
@@ -86,19 +86,7 @@ fn days(year: u64, month: u64, day: u64) -> Option<u64> {
     let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1;
     let days = days - 719_468;
     // The 31st of a month that has none, and the 29th of a February.
-    (civil(days).2 == day).then_some(days)
-}
-
-/// The inverse of [`days`].
-fn civil(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    (era * 400 + year + carry, month, day)
+    (u64::from(Utc::of(Timestamp(days * DAY_MS)).day) == day).then_some(days)
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ use super::dev::{Silence, ToTerminal, build_all};
 use super::project::{self, ProjectArgs};
 use crate::config::{Problem, Problems};
 use crate::report::{self, Style, terminal};
-use crate::server::Built;
 use crate::session::{Member, Session};
 use crate::wasm::{EngineOptions, Loader, Services, default_cache_dir};
 
@@ -43,17 +42,7 @@ pub(super) async fn run(args: CheckArgs, style: Style) -> Result<(), Problems> {
     let loader = Loader::new(&EngineOptions { cache_dir }, Arc::clone(&services))
         .map_err(|error| Problem::error(error.to_string()))?;
     let session = Session::new(loader, services.workers.clone());
-    let (mut members, mut problems) = (Vec::new(), Problems::default());
-    for Built { project, component } in workers {
-        match session.load(project, &component).await {
-            Ok(member) => {
-                problems.extend(member.warnings.iter().cloned());
-                members.push(Arc::new(member));
-            }
-            Err(errors) => problems.extend(errors),
-        }
-    }
-    let (members, warnings) = problems.or(members)?;
+    let (members, warnings) = session.load_all(workers).await?;
     show(&warnings);
     show(&session.connect(members.clone())?.warnings);
     show(&members.iter().map(|member| summary(member)).collect());

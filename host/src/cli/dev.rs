@@ -23,8 +23,8 @@ use crate::dev::OWN_FOLDER;
 use crate::dev::build::{self, Progress};
 use crate::dev::{Listener, Load, News, Worker};
 use crate::report::{self, Banner, Console, Printer, Served, StateKept, Style, terminal};
-use crate::server::{Built, Server, ServerOptions};
-use crate::session;
+use crate::server::{Server, ServerOptions};
+use crate::session::{self, Built};
 use crate::wasm::default_cache_dir;
 
 /// The port that wrangler has too.
@@ -158,13 +158,13 @@ pub struct DevOptions {
     pub durability: Durability,
     /// `/__scheduled` fires a cron trigger.
     pub test_scheduled: bool,
-    /// What requests to the REST API have to bring.
     /// Nothing fires by itself.
     pub no_cron: bool,
     /// What becomes of what was missed.
     pub cron_catch_up: CronCatchUp,
     /// How time passes, if not as in the session before.
     pub time: Option<TimeMode>,
+    /// What requests to the REST API have to bring.
     pub api_token: Option<String>,
     /// Also when others on the network reach it, nothing.
     pub allow_anyone: bool,

@@ -13,9 +13,6 @@ use super::problem::{Problem, Problems};
 use super::raw::{Document, Entry, Node, Value};
 use super::resolved::WorkflowEntry;
 
-/// The most steps production allows an instance (limits of Cloudflare Workflows, paid plan).
-const STEPS_MAX: f64 = 25_000.0;
-
 const FIELDS: [&str; 9] = [
     "binding",
     "name",
@@ -207,7 +204,7 @@ impl<'a> Item<'a> {
         let limits = self.0.object("limits", &["steps"])?;
         let steps = limits.get("steps")?;
         let count = self.positive_integer(steps, "limits.steps")?;
-        if count > STEPS_MAX {
+        if count > f64::from(limits::STEPS_MAX) {
             let message = format!(
                 "\"{}\" has a step limit of {}, which exceeds the production maximum of 25,000. This configuration may \
                  not work when deployed.",

@@ -15,7 +15,7 @@ mod reload;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -48,6 +48,14 @@ struct Present {
     definitions: Vec<WorkflowDefinition>,
     /// What was pointed out about them.
     warnings: Problems,
+}
+
+/// A Worker that was built.
+pub struct Built {
+    /// What it was built from.
+    pub project: Project,
+    /// Its component.
+    pub component: PathBuf,
 }
 
 /// A Worker of a session: its project and what its component turned out to be.
@@ -132,6 +140,25 @@ impl Session {
         let classes: Vec<_> = generation.object_classes().iter().map(|class| class.name.as_str()).collect();
         let durable_objects = project.bind_object_classes(&classes)?;
         Ok(Member { project, workflows: bound.workflows, durable_objects, warnings, generation })
+    }
+
+    /// As [`Self::load`], of several Workers. The problems are what to point out although all can be served.
+    ///
+    /// # Errors
+    ///
+    /// When one of them cannot be: everything that is wrong with any.
+    pub async fn load_all(&self, workers: Vec<Built>) -> Result<(Vec<Arc<Member>>, Problems), Problems> {
+        let (mut members, mut problems) = (Vec::new(), Problems::default());
+        for Built { project, component } in workers {
+            match self.load(project, &component).await {
+                Ok(member) => {
+                    problems.extend(member.warnings.iter().cloned());
+                    members.push(Arc::new(member));
+                }
+                Err(errors) => problems.extend(errors),
+            }
+        }
+        problems.or(members)
     }
 
     /// Finds out how `members` reach each other; the first one takes the requests. Changes nothing.

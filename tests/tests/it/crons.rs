@@ -77,6 +77,26 @@ fn firing_can_be_turned_off() {
 }
 
 #[test]
+fn what_was_missed_is_told_and_made_up_for_as_asked() {
+    for (policy, expected) in [("none", 0), ("latest", 1), ("all", 12)] {
+        let dev = worker(&json!({})).args(["--time", "manual"]);
+        let server = dev.start();
+        advance(&server, HOUR_MS);
+        let before = ids(&server).len();
+        let state = dev.state();
+        drop(server);
+        // A session in which nothing fires passes the moments.
+        let server = worker(&json!({})).persist(&state).args(["--no-cron"]).start();
+        advance(&server, HOUR_MS);
+        assert_eq!(ids(&server).len(), before);
+        drop(server);
+        let server = worker(&json!({})).persist(&state).args(["--cron-catch-up", policy]).start();
+        server.wait_for_line("missed     `*/5 * * * *` of workflow one-step: 12 times");
+        assert_eq!(ids(&server).len(), before + expected, "{policy}");
+    }
+}
+
+#[test]
 fn an_expression_that_is_none_is_refused_with_its_place() {
     let triggers = json!({ "triggers": { "crons": ["61 * * * *"] } });
     worker(&triggers)

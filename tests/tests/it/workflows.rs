@@ -313,6 +313,18 @@ fn the_bench_worker_answers_what_load_drivers_ask() {
     assert_eq!(got, "now");
 }
 
+#[test]
+fn what_a_branch_asks_is_answered_though_the_other_one_sleeps() {
+    let (server, sink) = (Dev::guest("behaviours").args(["--time", "manual"]).start(), Sink::start());
+    let day = 24 * 3_600_000;
+    let instance = server.workflow("LOOKS_BESIDE_SLEEP").create("a", json!({ "sink": sink.url(), "ms": day }));
+    instance.wait_for("waiting");
+    assert_eq!(sink.count(&[("id", "a"), ("kind", "looked")]), 1, "not only when the sleep is over");
+    let _ = server.post("/cdn-cgi/local/miniflow/time", json!({ "advance": day })).expect(200);
+    assert_eq!(instance.output(), json!(false));
+    assert_eq!(sink.count(&[("id", "a"), ("kind", "looked")]), 1);
+}
+
 // rules: S33
 #[test]
 fn a_handle_that_a_step_returned_is_a_handle_after_a_replay() {

@@ -6,7 +6,7 @@ use miniflow_runtime::dispatcher::{BatchError, CreateOptions, RestartFrom, Statu
 use miniflow_runtime::engine::duration::DurationSpec;
 use miniflow_runtime::engine::{StepKind, text};
 use miniflow_runtime::storage::Retention;
-use miniflow_runtime::{ApiError as RuntimeError, Bytes, Handle, InstanceStatus};
+use miniflow_runtime::{ApiError as RuntimeError, Bytes, Handle, InstanceStatus, Run};
 use tokio::sync::Mutex;
 use wasmtime::component::{Accessor, Resource};
 
@@ -168,9 +168,12 @@ async fn ask<T>(
         Ok(found) => found,
         Err(error) => return Ok(Err(error)),
     };
-    if let Some(run) = store.with(|mut access| access.get().run().cloned()) {
+    let run = store.with(|mut access| access.get().run().cloned());
+    if let Some(run) = &run {
         run.blocks("uses a workflow outside of a step").await;
     }
+    // A run that sleeps in another branch is not put away before the answer is there.
+    let _busy = run.as_ref().map(Run::busy);
     // What an object wrote is durable before anything comes of it elsewhere.
     let object = store.with(|mut access| access.get().object().cloned());
     if let Some(object) = object {

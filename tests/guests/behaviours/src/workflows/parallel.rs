@@ -41,6 +41,21 @@ class!(
 );
 
 class!(
+    /// Sleeps `ms`, and beside that looks, outside of any step, for an instance that is not there; then comes the step `looked`.
+    LooksBesideSleep = async |run: Run| {
+        let run = &run;
+        let look = async {
+            let found = run.env.workflow("ONE_STEP")?.get("nobody").await;
+            run.note("looked").await?;
+            Ok::<_, Error>(found.is_ok())
+        };
+        let (slept, found) = futures::join!(run.step.sleep("nap", run.params.length()), look);
+        slept?;
+        Ok(json!(found?))
+    }
+);
+
+class!(
     /// Races the steps `slow`, asked for first, which waits `ms` (or 200), and `fast`. The step `remember` records the winner;
     /// then comes a sleep. The slow step is dropped, or, with `keep`, awaited before another sleep. Output: the winner that the last
     /// run saw and the one remembered, which must be the same.
