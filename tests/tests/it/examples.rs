@@ -2,6 +2,7 @@
 
 use miniflow_tests::{Dev, Patience, Reply, Server, Sink};
 use serde_json::{Value, json};
+use url::form_urlencoded::byte_serialize;
 
 use crate::readme;
 
@@ -34,10 +35,67 @@ fn from_durable_object_does_what_its_readme_says() {
     let server = readme::follow("from-durable-object");
     server.wait_for_line("decided with 3 votes");
     // Who made the instance is told as for any other code.
-    let list = server.get("/cdn-cgi/local/explorer/api/workflows/decisions/instances").expect(200).json();
-    let id = list["result"][0]["id"].as_str().unwrap_or_default().to_owned();
-    let path = format!("/cdn-cgi/local/explorer/api/workflows/decisions/instances/{id}");
-    assert_eq!(server.get(&path).expect(200).json()["result"]["trigger"]["source"], "binding");
+    assert_eq!(instances(&server, "decisions"), [("complete".to_owned(), "binding".to_owned())]);
+}
+
+// rules: S4
+#[test]
+fn from_queue_does_what_its_readme_says() {
+    let server = readme::follow("from-queue");
+    server.wait_for_line("lamp is ordered already");
+    assert_eq!(server.lines_with("packing lamp").len(), 1);
+    let made = instances(&server, "fulfilment");
+    assert_eq!(made, vec![("complete".to_owned(), "binding".to_owned()); 2]);
+}
+
+// rules: S5, S12
+#[test]
+fn from_schedule_does_what_its_readme_says() {
+    let server = readme::follow("from-schedule");
+    let made = instances(&server, "report");
+    // Of each hour of the 25 that have passed, and of one more when the test ran across a full hour.
+    assert!((25..=26).contains(&made.len()), "{made:?}");
+    assert!(made.iter().all(|(_, source)| source == "cron"), "{made:?}");
+}
+
+// rules: S6
+#[test]
+fn from_cron_does_what_its_readme_says() {
+    let server = readme::follow("from-cron");
+    server.wait_for_line("large-1782777600000 was started before");
+    let made = instances(&server, "clean-up");
+    // 96 quarters and a midnight have passed, and one midnight was asked for; more when the test ran across a quarter.
+    assert!((98..=100).contains(&made.len()), "{}", made.len());
+    assert!(made.iter().all(|(_, source)| source == "binding"), "{made:?}");
+}
+
+// rules: S32, S33, S35, S36, S37
+#[test]
+fn parent_child_does_what_its_readme_says() {
+    let server = readme::follow("parent-child");
+    server.wait_for_line("blog-slow is late");
+    server.wait_for_line("slow: nobody waits for it: (instance.cannot_send_event)");
+    let made = |workflow: &str, status: &str| {
+        let made = instances(&server, workflow);
+        assert!(made.iter().all(|(_, source)| source == "binding"), "{made:?}");
+        made.iter().filter(|(found, _)| found == status).count()
+    };
+    assert_eq!((made("audits", "complete"), made("pages", "complete"), made("pages", "errored")), (2, 4, 1));
+}
+
+/// Status and trigger source of each instance of a workflow.
+#[track_caller]
+fn instances(server: &Server, workflow: &str) -> Vec<(String, String)> {
+    let path = format!("/cdn-cgi/local/explorer/api/workflows/{workflow}/instances");
+    let list = server.get(&format!("{path}?per_page=100")).expect(200).json();
+    let ids = list["result"].as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap().to_owned());
+    ids.map(|id| {
+        let id: String = byte_serialize(id.as_bytes()).collect();
+        let details = server.get(&format!("{path}/{}", id.replace('+', "%20"))).expect(200).json();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        (text(&details["result"]["status"]), text(&details["result"]["trigger"]["source"]))
+    })
+    .collect()
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Runs the commands of a README, and compares what they print with what it says they print.
 //!
 //! A `# …` line after a command is its output, in which a word that ends in `…`, and a moment of time, stand for anything. `sleep` is left out: a command
-//! that only asks is repeated until it prints what is expected.
+//! that only asks is repeated until it prints what is expected. `miniflow` is the program under test, and asks the server of the example.
 
 use std::process::Command;
 
-use miniflow_tests::{Dev, Patience, Server, repository};
+use miniflow_tests::{Dev, Patience, Server, program, repository};
 
 /// Serves the example `name`, and runs the commands of its README against it.
 #[track_caller]
@@ -70,9 +70,12 @@ impl Shell<'_> {
 
     #[track_caller]
     fn output(&self, command: &str) -> String {
-        let command = command.replace("http://127.0.0.1:8787", self.server.url());
+        const MINIFLOW: &str = "miniflow() { \"$MINIFLOW_UNDER_TEST\" \"$@\"; }";
+        let command = format!("{MINIFLOW}; {}", command.replace("http://127.0.0.1:8787", self.server.url()));
+        let port = self.server.url().rsplit(':').next().unwrap_or_default();
         let mut shell = Command::new("sh");
         shell.args(["-e", "-c", &command]).envs(self.variables.iter().map(|(name, value)| (name, value)));
+        shell.env("MINIFLOW_UNDER_TEST", program()).env("MINIFLOW_PORT", port);
         let output = shell.output().expect("a shell can be run");
         assert!(output.status.success(), "`{command}`: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
