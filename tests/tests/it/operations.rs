@@ -1,7 +1,9 @@
 //! Steering instances from a Worker: pause, resume, terminate, restart, delete, batches, subscriptions.
 
+use miniflow_runtime::storage::{Archive, Filter, Order, Reader};
 use miniflow_tests::{Dev, Reply, RestartFrom, Server, Sink, bound, eventually};
 use serde_json::{Value, json};
+use url::form_urlencoded;
 
 fn behaviours() -> Server {
     Dev::guest("behaviours").start()
@@ -398,6 +400,68 @@ fn ids_are_checked_and_batches_keep_their_order() {
     let missing = json!({ "id": scheduled, "code": 10400, "message": "workflows.api.error.instance.not_found" });
     let twice = workflow.delete_batch(&[scheduled, scheduled]);
     assert_eq!(twice, json!({ "deleted": [], "errors": [missing, missing] }));
+}
+
+// rules: A6
+#[test]
+fn one_handle_does_everything_and_knows_its_id() {
+    let server = behaviours();
+    server.workflow("ROLLBACK_HOLD").create("a", json!({})).wait_for("waiting");
+    let life = server.post("/op/ROLLBACK_HOLD/a/life", ()).expect(200).json();
+    assert_eq!((&life["id"], &life["gone"]), (&json!("a"), &json!("instance.not_found")), "{life}");
+    let seen: Vec<_> = life["seen"].as_array().unwrap().iter().map(|status| status.as_str().unwrap()).collect();
+    let [before, paused, resumed, terminated, restarted] = seen[..] else { panic!("{life}") };
+    assert_eq!((before, paused, terminated), ("waiting", "paused", "terminated"));
+    // Whether it waits again by then is nobody's promise.
+    for going_on in [resumed, restarted] {
+        assert!(["running", "waiting"].contains(&going_on), "{life}");
+    }
+}
+
+// rules: A116
+#[test]
+fn a_handler_deletes_what_is_stored_also_of_an_instance_that_a_schedule_made() {
+    let one_step =
+        json!({ "name": "one-step", "binding": "ONE_STEP", "class_name": "OneStep", "schedules": ["*/5 * * * *"] });
+    let dev = Dev::guest("behaviours").config(json!({ "workflows": [one_step] })).args(["--time", "manual"]);
+    let server = dev.start();
+    let advanced = json!({ "advance": 300_000 });
+    let _ = server.post("/cdn-cgi/local/miniflow/time", advanced).expect(200);
+    server.workflow("ONE_STEP").create("by-hand", ()).wait_for("complete");
+    let ids = stored(&dev);
+    let [by_hand, scheduled] = &ids[..] else { panic!("{ids:?}") };
+    assert!(by_hand == "by-hand" && scheduled.starts_with("*/5 * * * *-"), "{ids:?}");
+    for id in &ids {
+        let query: String = form_urlencoded::Serializer::new(String::new())
+            .append_pair("wf", "ONE_STEP")
+            .append_pair("id", id)
+            .finish();
+        let _ = server.get(&format!("/status?{query}")).expect(200);
+        let _ = server.post(&format!("/delete?{query}"), ()).expect(200);
+        for refused in [server.get(&format!("/status?{query}")), server.post(&format!("/delete?{query}"), ())] {
+            assert_eq!(refused.expect(404).json()["error"], "(instance.not_found) Instance not found", "{id}");
+        }
+    }
+    server.kill();
+    assert_eq!(stored(&dev), Vec::<String>::new());
+}
+
+/// Returns the ids of all instances in the state directory, read past the process that serves it.
+fn stored(dev: &Dev) -> Vec<String> {
+    let mut reader = Reader::of_directory(&dev.state()).unwrap().unwrap();
+    let filter = Filter { workflow: "one-step".to_owned(), ..Filter::default() };
+    reader.list(&filter, Order::NewestFirst, None, 0, 10).unwrap().into_iter().map(|listed| listed.id).collect()
+}
+
+// rules: A144
+#[test]
+fn a_handler_that_redirects_right_after_a_creation_has_created() {
+    let server = behaviours();
+    let answer = server.post("/create-and-go?wf=SLEEPER&id=a", json!({ "ms": 500 })).expect(302);
+    let target = answer.headers["location"].to_str().unwrap();
+    assert_eq!(target, format!("{}/status?wf=SLEEPER&id=a", server.url()));
+    let _ = server.get("/status?wf=SLEEPER&id=a").expect(200);
+    server.workflow("SLEEPER").instance("a").wait_for("complete");
 }
 
 // rules: B33

@@ -174,6 +174,17 @@ fn a_step_that_took_too_long_is_tried_again() {
     assert_eq!(server.workflow("STEP_TIMEOUT").create("a", params).output(), json!({ "attempt": 2 }));
 }
 
+// rules: B30
+#[test]
+fn nothing_of_a_body_that_took_too_long_happens_later() {
+    let (server, sink) = (behaviours(), Sink::start());
+    let params = json!({ "sink": sink.url(), "ms": 1600, "timeout": "1 second" });
+    let output = server.workflow("LATE_BODY").create("a", params).output();
+    assert_eq!(output["name"], "WorkflowTimeoutError", "{output}");
+    // The step after it was there, in the same guest, for longer than the body had left.
+    assert_eq!((sink.count(&[("kind", "after")]), sink.count(&[("kind", "late")])), (1, 0));
+}
+
 // rules: C2.5-2, A31, A35, A69
 #[test]
 fn a_body_is_told_its_step_its_attempt_and_the_options_in_force() {
@@ -214,6 +225,16 @@ fn a_run_is_told_what_it_was_created_with_and_what_is_bound() {
     assert_eq!((&output["instanceId"], &output["workflowName"]), (&json!("a"), &json!("event-echo")));
     assert_eq!((&output["greeting"], &output["schedule"]), (&json!("hello"), &json!(null)));
     assert!(output["timestamp"].as_u64() > Some(1_700_000_000_000), "{output}");
+}
+
+// rules: C2.4-6
+#[test]
+fn each_run_has_a_value_of_its_class_made_with_a_context_and_an_environment() {
+    let (server, sink) = (behaviours(), Sink::start());
+    let params = json!({ "sink": sink.url(), "ms": HIBERNATES_MS });
+    let output = server.workflow("CONSTRUCTED").create("a", params).output();
+    assert_eq!(output, json!({ "greeting": "hello", "task": "done", "runs": 1 }));
+    assert_eq!(sink.count(&[("kind", "run"), ("k", "1")]), 2, "before the sleep and after it");
 }
 
 // rules: S2, S20, C2.1-9, C2.1-28, C2.4-5, C2.4-7, C2.10-1, C2.10-2, A142, A147

@@ -6,7 +6,8 @@
 //! | `POST /batch?wf=BINDING`, body: `[{id?, params?}]` | starts several, answers `{ids}` |
 //! | `GET /status?wf=&id=` | answers the status as the API gives it |
 //! | `POST /event?wf=&id=&type=`, body: payload or nothing | sends an event, answers `{ok}` |
-//! | `* /op/…`, `/batch-with-options`, `/delete-batch` | see `operations.rs` |
+//! | `POST /create-and-go?wf=&id=` | starts an instance, answers with a redirection to its status |
+//! | `* /op/…`, `/delete`, `/batch-with-options`, `/delete-batch` | see `operations.rs` |
 //! | `* /…` | see `probes.rs` |
 //!
 //! What the platform refuses is answered with `{error, code, name}`: 404 for what is not there, 409 for what is taken or has
@@ -50,7 +51,14 @@ fn start() {
 async fn fetch(req: Request, env: Env, ctx: Context) -> Result<Response> {
     let path = req.path();
     let steered = match path.as_str() {
-        "/create" | "/batch" | "/batch-with-options" | "/delete-batch" | "/status" | "/event" => steer(req, &env).await,
+        "/create"
+        | "/create-and-go"
+        | "/batch"
+        | "/batch-with-options"
+        | "/delete"
+        | "/delete-batch"
+        | "/status"
+        | "/event" => steer(req, &env).await,
         path => match path.strip_prefix("/op/") {
             Some(operation) => operations::route(&req, &env, operation).await,
             None => return probes::route(req, env, ctx).await,
@@ -95,6 +103,17 @@ async fn steer(mut req: Request, env: &Env) -> Result<Response> {
         (Method::Post, "/create") => {
             let options = CreateOptions { id: query.id, params: json_or_none(&mut req).await?, retention: None };
             json!({ "id": workflow.create(options).await?.id() })
+        }
+        (Method::Post, "/create-and-go") => {
+            let mut target = req.url()?;
+            target.set_path("/status");
+            let options = CreateOptions { id: query.id, params: json_or_none(&mut req).await?, retention: None };
+            workflow.create(options).await?;
+            return Response::redirect(target);
+        }
+        (Method::Post, "/delete") => {
+            workflow.get(query.id.ok_or("`id` is missing")?).await?.delete().await?;
+            json!({ "ok": true })
         }
         (Method::Post, "/batch") => {
             let entries: Vec<Entry> = req.json().await?;

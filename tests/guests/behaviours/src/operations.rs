@@ -7,6 +7,8 @@
 //! | `POST /op/BINDING/ID/restart?from=&count=&type=do\|sleep\|waitForEvent` | restarts, from a step if told |
 //! | `GET /op/BINDING/ID/events?cursor=&filter=TYPE,TYPE&n=` | answers a list of events: all up to the end, or the first `n` |
 //! | `GET /op/BINDING/ID/follow?cursor=&filter=` | answers a stream: each event, a line of JSON, as it happens |
+//! | `POST /op/BINDING/ID/life` | does all of them by one handle; answers its id and the status after each |
+//! | `POST /delete?wf=&id=` | the same as `/op/…/delete`, for ids that are no part of a path |
 //! | `POST /batch-with-options?wf=`, body: `{count, params?}` or `{instances: [{id?, params?}]}` | answers `{created: [id], errors}` |
 //! | `POST /delete-batch?wf=`, body: `[id]` | answers `{deleted, errors}` |
 
@@ -56,6 +58,7 @@ pub async fn route(req: &Request, env: &Env, path: &str) -> Result<Response> {
             Some(from) => instance.restart_with_options(RestartOptions::new().from(from?)).await?,
             None => instance.restart().await?,
         },
+        (Method::Post, "life") => return Response::from_json(&life(&instance).await?),
         (Method::Get, "events") => {
             let mut subscription = instance.subscribe(query.subscribe()).await?;
             let mut events = Vec::new();
@@ -75,6 +78,23 @@ pub async fn route(req: &Request, env: &Env, path: &str) -> Result<Response> {
         _ => return Response::error("Method Not Allowed", 405),
     }
     Response::from_json(&json!({ "ok": true }))
+}
+
+/// Does everything that a handle can do, in an order in which each has an effect.
+async fn life(instance: &WorkflowInstance) -> Result<Value> {
+    let status = async || Ok::<_, Error>(serde_json::to_value(instance.status().await?)?["status"].take());
+    let mut seen = vec![status().await?];
+    instance.pause().await?;
+    seen.push(status().await?);
+    instance.resume().await?;
+    seen.push(status().await?);
+    instance.terminate().await?;
+    seen.push(status().await?);
+    instance.restart().await?;
+    seen.push(status().await?);
+    instance.delete().await?;
+    let gone = status().await.err().and_then(|error| error.code().map(str::to_owned));
+    Ok(json!({ "id": instance.id(), "seen": seen, "gone": gone }))
 }
 
 /// Creates many instances.

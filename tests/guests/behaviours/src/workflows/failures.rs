@@ -130,3 +130,18 @@ class!(
         outcome(failed.map(|()| json!("done")), true)
     }
 );
+
+class!(
+    /// A step `late` that waits `ms` and tells the sink then, with a `timeout`; its error is handled. Then a step `after` that tells the sink and
+    /// waits `ms` as well. Output: the error.
+    LateBody = async |run: Run| {
+        let run = &run;
+        let body = |ctx: WorkflowStepContext| async move {
+            wait(run.params.ms).await;
+            run.params.tell(&run.id, &ctx).await
+        };
+        let late = run.step.do_with_config("late", run.params.config(), body).await;
+        run.note_after("after", run.params.ms).await?;
+        outcome(late.map(|()| json!("done")), true)
+    }
+);

@@ -1,7 +1,12 @@
 //! Inputs and outputs of particular types.
 
+use std::cell::Cell;
+
+use futures::channel::oneshot;
 use miniflow_sdk::*;
 use serde::Deserialize;
+
+use super::Params;
 
 /// An input that not every payload fits.
 #[derive(Deserialize)]
@@ -118,5 +123,38 @@ impl WorkflowEntrypoint for NoSteps {
 
     async fn run(&self, _event: WorkflowEvent<()>, _step: WorkflowStep) -> Result<String> {
         Ok("nothing to do".to_owned())
+    }
+}
+
+/// Keeps what it was made with: a variable, a task of its context, and how often this value has run. Tells the sink of each run, sleeps `ms`
+/// in between. Output: all three.
+#[workflow]
+pub struct Constructed {
+    greeting: String,
+    task: Cell<Option<oneshot::Receiver<&'static str>>>,
+    runs: Cell<u32>,
+}
+
+impl WorkflowEntrypoint for Constructed {
+    type Input = Params;
+    type Output = serde_json::Value;
+
+    fn new(ctx: Context, env: Env) -> Self {
+        let (send, receive) = oneshot::channel();
+        ctx.wait_until(async move {
+            // Nobody listens when the run is over before.
+            let _ = send.send("done");
+        });
+        let greeting = env.var("GREETING").map_or_else(|error| error.to_string(), |value| value.to_string());
+        Self { greeting, task: Cell::new(Some(receive)), runs: Cell::new(0) }
+    }
+
+    async fn run(&self, event: WorkflowEvent<Params>, step: WorkflowStep) -> Result<Self::Output> {
+        self.runs.set(self.runs.get() + 1);
+        let runs = self.runs.get();
+        event.payload.ask(&[("kind", "run"), ("id", &event.instance_id), ("k", &runs.to_string())]).await?;
+        let task = self.task.take().ok_or("this value has run before")?.await.map_err(|_| "the task was dropped")?;
+        step.sleep("nap", event.payload.length()).await?;
+        Ok(serde_json::json!({ "greeting": self.greeting, "task": task, "runs": runs }))
     }
 }
