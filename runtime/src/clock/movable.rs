@@ -89,6 +89,12 @@ impl State {
     }
 }
 
+/// Where a clock begins that goes like that. One that stands still does so at a whole millisecond, to which it is moved: else a guest that waits
+/// for as long as the clock is moved would wait for the rest of one.
+fn stand(mode: TimeMode, now_ns: u64) -> u64 {
+    if mode.rate() == 0 { now_ns.div_ceil(1_000_000).saturating_mul(1_000_000) } else { now_ns }
+}
+
 fn wall_ns() -> u64 {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(wall.as_nanos()).unwrap_or(0)
@@ -100,7 +106,7 @@ impl MovableClock {
     pub fn new(mode: TimeMode, offset: Duration, from: Timestamp) -> Self {
         let wall_ns = wall_ns();
         let offset_ns = u64::try_from(offset.as_nanos()).unwrap_or(u64::MAX);
-        let anchor_ns = wall_ns.saturating_add(offset_ns).max(from.0.saturating_mul(1_000_000));
+        let anchor_ns = stand(mode, wall_ns.saturating_add(offset_ns).max(from.0.saturating_mul(1_000_000)));
         let state = State {
             anchor: Instant::now(),
             anchor_ns,
@@ -124,7 +130,7 @@ impl MovableClock {
     /// Lets it go another way from now on.
     pub fn set_mode(&self, mode: TimeMode) {
         let mut state = self.lock();
-        let now_ns = state.now_ns();
+        let now_ns = stand(mode, state.now_ns());
         state.settle(now_ns);
         state.mode = mode;
         drop(state);
@@ -366,6 +372,17 @@ mod tests {
         assert!(clock.is_held(), "one that is due has not been woken yet");
         sleep.await;
         assert_eq!((clock.next_sleeper(), clock.is_held()), (None, false));
+    }
+
+    #[tokio::test]
+    async fn a_guest_that_waits_as_long_as_it_is_moved_wakes() {
+        let stopped = MovableClock::new(TimeMode::Real, Duration::ZERO, Timestamp(0));
+        stopped.set_mode(TimeMode::Manual);
+        for clock in [still(), stopped] {
+            let nap = clock.nap_until_ns(clock.now_ns() + 5_000_000_000);
+            clock.jump_to(clock.now().plus_ms(5000));
+            assert_eq!(nap.now_or_never(), Some(()));
+        }
     }
 
     #[tokio::test]
