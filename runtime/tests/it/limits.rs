@@ -195,6 +195,33 @@ async fn options_that_are_not_valid_fail_the_step_without_an_attempt() {
     }
 }
 
+// rules: C2.5-20
+#[tokio::test]
+async fn a_step_is_tried_ten_thousand_times_more_and_an_attempt_lasts_as_long_as_it_is_told() {
+    let of = |limit, timeout| StepOptions { timeout: Some(DurationSpec::Ms(timeout)), ..retrying(limit, 1) };
+    // Nobody holds anybody to the advice of at most 30 minutes.
+    for timeout in [1, limits::STEP_TIMEOUT_MS_ADVISED + 1] {
+        let (end, _) = ends(move |run, _| async move {
+            step_with(&run, "pay", of(limits::RETRIES_MAX, timeout), |_| std::future::ready(Ok(bytes("paid")))).await
+        })
+        .await;
+        assert_eq!(end, Ok("paid".to_owned()));
+    }
+    // The same without waiting, so that all of them are made.
+    let mut world = World::new(move |run, effects| async move {
+        let options = retrying(10_000, 0);
+        step_with(&run, "pay", options, |attempt| {
+            effects.add("pay");
+            std::future::ready(if attempt > 10_000 { Ok(bytes("paid")) } else { Err(crate::world::boom()) })
+        })
+        .await
+    });
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    world.drive_to(&handle, "one", InstanceStatus::Complete).await;
+    assert_eq!(world.effects.of("pay"), 10_001);
+}
+
 // rules: C2.5-38
 #[tokio::test]
 async fn the_type_that_is_waited_for_is_checked() {

@@ -113,9 +113,16 @@ fn an_expression_that_is_none_is_refused_with_its_place() {
     worker(&workflows)
         .refused()
         .assert_one_error(&["schedule of workflow `one-step`: `0 0 * * 0` is not", "(character 9)"]);
-    let many: Vec<_> = (0..101).map(|n| format!("{} {} * * *", n % 60, n / 60)).collect();
-    let workflows = json!({ "workflows": [
-        { "name": "one-step", "binding": "ONE_STEP", "class_name": "OneStep", "schedules": many },
-    ] });
-    worker(&workflows).refused().assert_one_error(&["have 101 schedules, and an account may have 100"]);
+}
+
+#[test]
+fn a_session_has_a_hundred_schedules_at_most() {
+    let of = |schedules: u32| {
+        let many: Vec<_> = (0..schedules).map(|n| format!("{} {} * * *", n % 60, n / 60)).collect();
+        let entry = json!({ "name": "one-step", "binding": "ONE_STEP", "class_name": "OneStep", "schedules": many });
+        worker(&json!({ "workflows": [entry] }))
+    };
+    let fits = of(100).checked();
+    assert_eq!(fits.code, Some(0), "{}", fits.text);
+    of(101).refused().assert_one_error(&["have 101 schedules, and an account may have 100"]);
 }

@@ -13,6 +13,7 @@ mod crons;
 mod crowd;
 mod examples;
 mod http;
+mod limits;
 mod objects;
 mod operations;
 mod outputs;

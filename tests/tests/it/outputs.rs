@@ -146,6 +146,29 @@ fn a_function_that_gives_no_delay_fails_the_step() {
     }
 }
 
+// rules: C2.5-32
+#[test]
+fn a_function_for_a_delay_has_five_seconds() {
+    let (server, sink) = (Dev::guest("behaviours").args(["--time", "manual"]).start(), Sink::start());
+    let advance = |ms: u64| server.post("/cdn-cgi/local/miniflow/time", json!({ "advance": ms })).expect(200);
+    let begin = |id: &str, takes: u32| {
+        let params = json!({ "sink": sink.url(), "fail": 1, "limit": 1, "delay": 40, "name": "slow", "bytes": takes });
+        let instance = server.workflow("DYNAMIC_DELAY").create(id, params);
+        sink.wait_for(1, &[("kind", "delay"), ("id", id)]);
+        instance
+    };
+    let quick = begin("quick", 4999);
+    let _ = advance(4999);
+    let _ = advance(40);
+    assert_eq!(quick.status()["output"]["attempt"], 2);
+    let slow = begin("slow", 5001);
+    let _ = advance(4999);
+    assert_eq!(slow.status()["status"], "running");
+    let _ = advance(1);
+    let message = "The delay function for step \"flaky-1\" did not return within 5 seconds";
+    assert_eq!(slow.status()["error"], json!({ "name": "NonRetryableDelayError", "message": message }));
+}
+
 // rules: S34
 #[test]
 fn a_child_that_cannot_be_created_is_a_failure_of_its_step_and_tried_again() {

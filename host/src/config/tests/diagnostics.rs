@@ -150,9 +150,10 @@ fn a_limit_of_processor_time_is_a_positive_integer() {
 // rules: A169, A171
 #[test]
 fn more_steps_than_production_allows_are_pointed_out() {
+    check_workflow(r#""limits":{"steps":25000}"#, &[]);
     check_workflow(
-        r#""limits":{"steps":30000}"#,
-        &["\"workflows[0]\" has a step limit of 30000, which exceeds the production maximum of 25,000. This \
+        r#""limits":{"steps":25001}"#,
+        &["\"workflows[0]\" has a step limit of 25001, which exceeds the production maximum of 25,000. This \
            configuration may not work when deployed."],
     );
 }

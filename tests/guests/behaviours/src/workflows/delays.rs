@@ -13,7 +13,7 @@ class!(
     /// A step `flaky` that fails while its attempt is at most `fail`, with an error called `type` (or `Error`), or waits `ms` and so
     /// takes longer than its `timeout`; with `limit` and `backoff`. The delay comes from a function that tells the sink,
     /// `kind=delay&k=ATTEMPT&error=NAME: TEXT`, and then does what `name` says: nothing, so that it is `delay` ms for each attempt so far;
-    /// `fails`; `slow`: takes a minute; `invalid`: gives a text that is no length of time. Output: the attempt that succeeded, and the
+    /// `fails`; `slow`: takes `bytes` ms, or a minute; `invalid`: gives a text that is no length of time. Output: the attempt that succeeded, and the
     /// delay that its body was told, which is none; or, when `caught`, the error.
     DynamicDelay = async |run: Run| {
         let run = &run;
@@ -25,6 +25,7 @@ class!(
                 params.ask(&[("kind", "delay"), ("id", &id), ("k", &attempt.to_string()), ("error", &error)]).await?;
                 match params.name.as_deref() {
                     Some("fails") => return Err("no idea how long".into()),
+                    Some("slow") if params.bytes > 0 => wait(params.bytes as u64).await,
                     Some("slow") => wait(60_000).await,
                     Some("invalid") => return Ok("soon".into()),
                     _ => {}
