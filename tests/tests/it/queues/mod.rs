@@ -1,8 +1,34 @@
 //! Queues: messages from one handler to another, through restarts and kills.
 
+mod dead_letters;
+mod delays;
+mod limits;
+mod several;
+
 use miniflow_tests::{Answer, Dev, Server, Sink, eventually};
 use serde_json::{Value, json};
 
+/// The guest `queues` under `queues` of a configuration, called `name`.
+fn worker(name: &str, queues: &Value) -> Dev {
+    Dev::guest("queues").config(json!({ "name": name, "queues": queues }))
+}
+
+/// Producers by binding and queue, `Q` of `q` first.
+fn producers() -> Value {
+    json!([{ "binding": "Q", "queue": "q" }, { "binding": "KEPT", "queue": "kept" }])
+}
+
+/// With time that passes only when it is told to.
+fn manual(dev: Dev) -> Server {
+    dev.args(["--time", "manual"]).start()
+}
+
+/// Lets time pass. Returns when everything that was due has happened.
+fn advance(server: &Server, ms: u64) {
+    let _ = server.post("/cdn-cgi/local/miniflow/time", json!({ "advance": ms })).expect(200);
+}
+
+#[track_caller]
 fn send(server: &Server, to: &str, messages: &[Value]) -> Answer {
     server.post(&format!("/send?to={to}"), json!({ "messages": messages }))
 }
@@ -81,29 +107,6 @@ fn what_nobody_consumes_is_kept_through_restarts_and_the_start_says_so() {
     send(&server, "KEPT", &[json!(1), json!(2)]).expect(200);
     server.kill();
     assert_eq!(count(&dev.start(), "KEPT"), 2);
-}
-
-#[test]
-fn what_a_producer_may_not_do_is_told() {
-    let server = Dev::guest("queues").start();
-    let refused = |to: &str, body: Value| {
-        server.post(&format!("/send?to={to}"), body).expect(400).json()["error"].as_str().unwrap().to_owned()
-    };
-    let one = |message: Value| json!({ "messages": [message] });
-    // A text of JSON has two quotes.
-    let large = refused("KEPT", one("a".repeat(127_999).into()));
-    assert_eq!(large, "Queue send failed: message length of 128001 bytes exceeds limit of 128000");
-    let many = refused("KEPT", json!({ "messages": vec![1; 101] }));
-    assert_eq!(many, "Queue sendBatch failed: batch message count of 101 exceeds limit of 100");
-    let late = refused("KEPT", json!({ "messages": [1], "delay": 86_401 }));
-    assert_eq!(late, "Queue send failed: delay of 86401 seconds exceeds limit of 86400");
-    assert_eq!(
-        refused("kept", one(json!(1))),
-        "no queue `kept` is bound: there is `KEPT`, `Q`",
-        "the queue's own name"
-    );
-    assert_eq!(refused("ORDER", one(json!(1))), "`ORDER` is bound as a workflow, not as a queue");
-    assert_eq!(count(&server, "KEPT"), 0);
 }
 
 #[test]
