@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A Worker in a folder of its own, whose component is exchanged.
-struct Site {
+pub(crate) struct Site {
     folder: TempDir,
     state: TempDir,
 }
@@ -23,13 +23,13 @@ fn first() -> PathBuf {
     version("reload-a")
 }
 
-fn second() -> PathBuf {
+pub(crate) fn second() -> PathBuf {
     version("reload-b")
 }
 
 impl Site {
     /// Serves the first version as `worker.wasm`.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let site = Self { folder: tempfile::tempdir().unwrap(), state: tempfile::tempdir().unwrap() };
         std::fs::copy(first(), site.path("worker.wasm")).unwrap();
         site.configure(&json!({}));
@@ -44,7 +44,7 @@ impl Site {
         std::fs::write(self.path(name), text).unwrap();
     }
 
-    fn configure(&self, more: &Value) {
+    pub(crate) fn configure(&self, more: &Value) {
         let mut config = json!({
             "name": "site",
             "main": "worker.wasm",
@@ -60,12 +60,12 @@ impl Site {
         self.write("wrangler.json", &config.to_string());
     }
 
-    fn dev(&self) -> Dev {
+    pub(crate) fn dev(&self) -> Dev {
         Dev::path(self.folder.path()).persist(self.state.path())
     }
 
     /// Puts a version in place, as tools do that write a file anew.
-    fn put(&self, component: &Path) {
+    pub(crate) fn put(&self, component: &Path) {
         std::fs::copy(component, self.path("new.part")).unwrap();
         std::fs::rename(self.path("new.part"), self.path("worker.wasm")).unwrap();
     }
@@ -77,11 +77,11 @@ fn reloads(server: &Server) -> usize {
 
 /// Waits until the `n`-th reload is done.
 #[track_caller]
-fn reloaded(server: &Server, n: usize) -> String {
+pub(crate) fn reloaded(server: &Server, n: usize) -> String {
     eventually("a reload", || server.lines_with("reloaded site in").into_iter().nth(n - 1))
 }
 
-fn served(server: &Server) -> String {
+pub(crate) fn served(server: &Server) -> String {
     server.get("/").expect(200).text()
 }
 

@@ -8,6 +8,7 @@
 //! | `GET /ids/BINDING?name=` | answers `{named, unique, again}`; `again` is `named` read from its text |
 //! | `* /service/BINDING/…` | passes the request on to another Worker |
 //! | `GET /plain?url=&route=` | an ordinary request with the header that names a binding |
+//! | `GET /forged?url=&route=` | the same around the SDK, which does not let that header through |
 //! | `GET /whoami` | the name of this Worker, and the URL it was asked for |
 
 mod objects;
@@ -16,6 +17,8 @@ mod script;
 use miniflow_sdk::*;
 use serde::Deserialize;
 use serde_json::json;
+use wasip3::http::types::{self, Fields, Scheme};
+use wasip3::wit_future;
 
 #[derive(Deserialize)]
 struct Query {
@@ -71,6 +74,10 @@ async fn answer(req: Request, env: Env) -> Result<Response> {
             init.with_headers(headers);
             Fetch::Request(Request::new_with_init(&query.url.unwrap_or_default(), init)?).send().await
         }
+        "forged" => {
+            let query: Query = req.query()?;
+            forged(&query.route.unwrap_or_default(), &query.url.unwrap_or_default()).await
+        }
         "whoami" => Response::from_json(&json!({
             "worker": env.var("NAME").map(|name| name.to_string()).unwrap_or_default(),
             "url": req.url()?.to_string(),
@@ -89,6 +96,21 @@ async fn pass_on(mut req: Request, path: &str) -> Result<Request> {
     let (method, headers) = (req.method(), req.headers().clone());
     let body = if method == Method::Get { None } else { Some(Body::from(req.stream()?)) };
     Request::new_with_init(&url, RequestInit { method, headers, body, redirect: RequestRedirect::Manual })
+}
+
+/// Asks for `url` with the header that leads to bindings, as no Worker made with the SDK can. Answers the status, or the error.
+async fn forged(route: &str, url: &str) -> Result<Response> {
+    let url: Url = url.parse()?;
+    let headers = Fields::from_list(&[("miniflow-route".to_owned(), route.as_bytes().to_vec())]);
+    let headers = headers.map_err(|error| format!("{error:?}"))?;
+    let (_, trailers) = wit_future::new(|| Ok(None));
+    let (request, _sent) = types::Request::new(headers, None, trailers, None);
+    let set = request.set_scheme(Some(&Scheme::Http)).and_then(|()| request.set_authority(url.host_str()));
+    set.and_then(|()| request.set_path_with_query(Some(url.path()))).map_err(|()| "the URL is not allowed")?;
+    match wasip3::http::client::send(request).await {
+        Ok(response) => Response::from_json(&json!({ "status": response.get_status_code() })),
+        Err(error) => Err(format!("{error:?}").into()),
+    }
 }
 
 /// Gives back what it was created with.

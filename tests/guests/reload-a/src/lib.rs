@@ -5,12 +5,16 @@
 //! | `POST /create?wf=BINDING&id=`, body: params or nothing | starts an instance, answers `{id}` |
 //! | `GET /status?wf=&id=` | answers the status as the API gives it |
 //! | `POST /event?wf=&id=&type=` | sends an event, answers `{ok}` |
+//! | `POST /send?id=&url=` | sends a message `{id, url}`: see [`queue`] |
+//! | `GET /object?id=…` | asks the object `id`: see [`Live`] |
 //! | `GET /greeting` | answers the variable `GREETING`, or nothing |
 //! | `GET /…` | answers the version: `a` or `b` |
 
+use std::cell::Cell;
+
 use miniflow_sdk::serde_json::{Value, json};
 use miniflow_sdk::*;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 const VERSION: &str = if cfg!(feature = "second") { "b" } else { "a" };
 
@@ -20,6 +24,7 @@ struct Query {
     id: Option<String>,
     #[serde(rename = "type")]
     event_type: Option<String>,
+    url: Option<String>,
 }
 
 #[event(fetch, respond_with_errors)]
@@ -27,6 +32,17 @@ async fn fetch(mut req: Request, env: Env, _ctx: Context) -> Result<Response> {
     let path = req.path();
     match path.as_str() {
         "/greeting" => return Response::ok(env.var("GREETING").map(|text| text.to_string()).unwrap_or_default()),
+        "/send" => {
+            let query: Query = req.query()?;
+            let work = Work { id: query.id.unwrap_or_default(), url: query.url.unwrap_or_default() };
+            env.queue("Q")?.send(work).await?;
+            return Response::empty();
+        }
+        "/object" => {
+            let query: Query = req.query()?;
+            let object = env.durable_object("LIVE")?.get_by_name(&query.id.unwrap_or_default())?;
+            return object.fetch_with_request(req).await;
+        }
         "/create" | "/status" | "/event" => {}
         _ => return Response::ok(VERSION),
     }
@@ -92,6 +108,72 @@ impl WorkflowEntrypoint for Renamed {
         let charged = say(&step, if cfg!(feature = "second") { "charge-card" } else { "charge" }).await?;
         go(&step).await?;
         Ok(charged)
+    }
+}
+
+/// What a handler works at.
+#[derive(Serialize, Deserialize)]
+struct Work {
+    id: String,
+    url: String,
+}
+
+/// Tells `url` of it, with the version, until it does not answer `wait`.
+async fn work(url: &str, id: &str) -> Result<()> {
+    let url = Url::parse_with_params(url, [("id", id), ("version", VERSION)])?;
+    while Fetch::Url(url.clone()).send().await?.text().await? == "wait" {
+        Delay::from(std::time::Duration::from_millis(5)).await;
+    }
+    Ok(())
+}
+
+#[event(queue)]
+async fn queue(batch: MessageBatch<Work>, _env: Env, _ctx: Context) -> Result<()> {
+    for message in batch.messages()? {
+        work(&message.body().url, &message.body().id).await?;
+    }
+    Ok(())
+}
+
+/// Counts its events since it was made, and all of them. `?url=` has it work at something, `?url=&alarm=MS` when its alarm goes off.
+#[durable_object]
+pub struct Live {
+    state: State,
+    events: Cell<u32>,
+}
+
+#[derive(Deserialize)]
+struct Asked {
+    url: Option<String>,
+    alarm: Option<i64>,
+}
+
+impl DurableObject for Live {
+    fn new(state: State, _env: Env) -> Self {
+        Self { state, events: Cell::new(0) }
+    }
+
+    async fn fetch(&self, req: Request) -> Result<Response> {
+        let asked: Asked = req.query()?;
+        let storage = self.state.storage();
+        let (events, all) = (self.events.get() + 1, storage.get::<u32>("all").await?.unwrap_or_default() + 1);
+        self.events.set(events);
+        storage.put("all", all).await?;
+        match (asked.url, asked.alarm) {
+            (Some(url), None) => work(&url, "request").await?,
+            (Some(url), Some(alarm)) => {
+                storage.put("url", url).await?;
+                storage.set_alarm(alarm).await?;
+            }
+            (None, _) => {}
+        }
+        Response::from_json(&json!({ "version": VERSION, "events": events, "all": all }))
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        let url: String = self.state.storage().get("url").await?.unwrap_or_default();
+        work(&url, "alarm").await?;
+        Response::empty()
     }
 }
 
