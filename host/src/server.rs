@@ -2,7 +2,7 @@
 //!
 //! Everything is put together here and nowhere else: configuration → component → bindings → runtime → HTTP. [`Server::start`] makes
 //! a session, [`Server::serve`] answers requests until it is told to stop, and then stops in order: no new requests, step bodies
-//! get their grace, everything is committed, guests are dropped.
+//! get their grace, everything is committed, guests are dropped. A session need not be served: tests ask it in the process.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -34,7 +34,7 @@ use crate::triggers::http::{Body, Fetch, GRACE, Peer, Service, serve};
 use crate::triggers::inward::Passing;
 use crate::triggers::local::Local;
 use crate::triggers::queue::Consumers;
-use crate::wasm::{EngineOptions, Loader, Runner, Services};
+use crate::wasm::{Compiler, EngineOptions, Loader, Runner, Services};
 
 /// What a session works with.
 pub struct ServerOptions {
@@ -44,6 +44,8 @@ pub struct ServerOptions {
     pub durability: Durability,
     /// Where compiled components are kept; none: nowhere.
     pub cache_dir: Option<PathBuf>,
+    /// What compiles them, when other sessions of this process use it as well; none: one of its own.
+    pub compiler: Option<Compiler>,
     /// How time passes; none: as in the last session of this state, at first as the machine's.
     pub time: Option<TimeMode>,
     /// Where Workers' lines go.
@@ -58,6 +60,26 @@ pub struct ServerOptions {
     pub catch_up: CatchUp,
     /// Cron triggers and schedules fire by themselves.
     pub fires: bool,
+}
+
+impl ServerOptions {
+    /// A session that keeps nothing, with nothing about it that was chosen; Workers' lines go to `logs`.
+    #[must_use]
+    pub fn in_memory(logs: Arc<dyn LogSink>) -> Self {
+        Self {
+            state: None,
+            durability: Durability::Normal,
+            cache_dir: None,
+            compiler: None,
+            time: None,
+            logs,
+            test_scheduled: false,
+            api_token: None,
+            is_shared: false,
+            catch_up: CatchUp::None,
+            fires: true,
+        }
+    }
 }
 
 /// A session.
@@ -88,6 +110,7 @@ impl Server {
             state,
             durability,
             cache_dir,
+            compiler,
             time,
             logs,
             test_scheduled,
@@ -109,8 +132,9 @@ impl Server {
         let moved = mover::restore(state.as_ref().map(StateDirectory::path), time, recorded);
         let clock: Arc<dyn Clock> = Arc::new(moved.clone());
         let services = Arc::new(Services::new(Arc::clone(&clock), logs));
-        let loader = Loader::new(&EngineOptions { cache_dir }, Arc::clone(&services))
-            .map_err(|error| Problem::error(error.to_string()))?;
+        let compiler = compiler.map_or_else(|| Compiler::new(&EngineOptions { cache_dir }), Ok);
+        let compiler = compiler.map_err(|error| Problem::error(error.to_string()))?;
+        let loader = Loader::with(compiler, Arc::clone(&services));
         let session = Session::new(loader, services.workers.clone());
         let (members, mut warnings) = session.load_all(workers).await?;
         let connected = session.connect(members)?;
@@ -177,6 +201,24 @@ impl Server {
     #[must_use]
     pub fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// The handler of its first Worker for requests, for whoever asks it without a connection.
+    #[must_use]
+    pub fn fetch(&self) -> &Fetch {
+        &self.fetch
+    }
+
+    /// The Durable Objects of its Workers.
+    #[must_use]
+    pub fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
+    /// The queues of its Workers.
+    #[must_use]
+    pub fn queues(&self) -> &Queues {
+        self.consumers.queues()
     }
 
     /// What puts new builds and configurations in place while it is served.
@@ -254,13 +296,17 @@ impl Server {
                 Either::Right((never, _)) => match never {},
             }
         };
-        self.mover.save();
-        self.session.retire();
         // Bodies went on while requests were finished: both have the same two seconds.
         let spent = stop_began.map_or(Duration::ZERO, Stopwatch::elapsed);
-        let grace = GRACE.saturating_sub(spent);
-        futures::join!(self.objects.stop(grace), self.consumers.stop(grace), self.dispatcher.shutdown(grace));
+        self.stop(GRACE.saturating_sub(spent)).await;
         served
+    }
+
+    /// Stops without having been served, or after that: what runs may finish for at most `grace`, everything is committed, guests are dropped.
+    pub async fn stop(self, grace: Duration) {
+        self.mover.save();
+        self.session.retire();
+        futures::join!(self.objects.stop(grace), self.consumers.stop(grace), self.dispatcher.shutdown(grace));
     }
 }
 

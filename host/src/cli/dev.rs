@@ -307,6 +307,7 @@ async fn serve_until_stopped(
             Durability::Full => storage::Durability::Full,
         },
         cache_dir: default_cache_dir(|name| std::env::var_os(name)),
+        compiler: None,
         test_scheduled: options.test_scheduled,
         api_token: options.api_token.clone(),
         is_shared: !options.address.ip().to_canonical().is_loopback(),

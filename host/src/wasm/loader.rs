@@ -17,10 +17,10 @@ use super::bindings::exports::miniflow::worker::durable_objects::GuestIndices as
 use super::bindings::exports::miniflow::worker::queue_consumer::GuestIndices as QueueIndices;
 use super::bindings::exports::miniflow::worker::scheduled::GuestIndices as ScheduledIndices;
 use super::bindings::exports::miniflow::worker::workflows::GuestIndices;
-use super::engine::{EngineError, EngineOptions, engine};
+use super::compiler::Compiler;
+use super::engine::{EngineError, EngineOptions};
 use super::generation::{Class, Code, Generation};
 use super::limits::CPU_MAX;
-use super::linker::linker;
 use super::services::Services;
 use super::state::{Guest, GuestState};
 use super::trap::{self, Death};
@@ -113,8 +113,7 @@ fn list(names: &[String]) -> String {
 
 /// Makes generations. One for the session.
 pub struct Loader {
-    engine: Engine,
-    linker: Arc<Linker<GuestState>>,
+    compiler: Compiler,
     services: Arc<Services>,
 }
 
@@ -125,9 +124,13 @@ impl Loader {
     ///
     /// When the machine cannot run it.
     pub fn new(options: &EngineOptions, services: Arc<Services>) -> Result<Self, EngineError> {
-        let engine = engine(options)?;
-        let linker = linker(&engine).map_err(|error| EngineError::new(&error))?;
-        Ok(Self { engine, linker: Arc::new(linker), services })
+        Ok(Self::with(Compiler::new(options)?, services))
+    }
+
+    /// Loads with a compiler that other sessions may use as well.
+    #[must_use]
+    pub fn with(compiler: Compiler, services: Arc<Services>) -> Self {
+        Self { compiler, services }
     }
 
     /// Compiles `artifact`, or takes it from the cache, and finds out what is in it.
@@ -139,20 +142,37 @@ impl Loader {
     ///
     /// When it is not a Worker.
     pub async fn load(&self, worker: &str, artifact: Vec<u8>, bindings: Bindings) -> Result<Generation, LoadError> {
-        let (engine, linker) = (self.engine.clone(), Arc::clone(&self.linker));
+        let worker: Arc<str> = worker.into();
+        let digest = digest(&artifact);
+        // Large, and mostly not needed.
+        let compiled = Box::pin(self.compile(&worker, artifact, &digest, &bindings));
+        let code = self.compiler.code(&digest, compiled).await?;
+        let services = Arc::clone(&self.services);
+        Ok(Generation { code, worker, bindings, cpu_max: CPU_MAX, services, retired: SetOnce::new() })
+    }
+
+    async fn compile(
+        &self,
+        worker: &Arc<str>,
+        artifact: Vec<u8>,
+        digest: &str,
+        bindings: &Bindings,
+    ) -> Result<Code, LoadError> {
+        let (engine, linker) = (self.compiler.engine().clone(), Arc::clone(self.compiler.linker()));
         let compiled = tokio::task::spawn_blocking(move || compile(&engine, &linker, &artifact)).await;
-        let (pre, digest) = compiled.unwrap_or_else(|panic| Err(LoadError::Invalid { reason: panic.to_string() }))?;
+        let pre = compiled.unwrap_or_else(|panic| Err(LoadError::Invalid { reason: panic.to_string() }))?;
         let fetch = fetch(&pre);
         let workflows = exported("workflows", GuestIndices::new(&pre))?;
         let scheduled = exported("scheduled", ScheduledIndices::new(&pre))?;
         let objects = exported("durable-objects", ObjectsIndices::new(&pre))?;
         let queue = exported("queue-consumer", QueueIndices::new(&pre))?;
         let handlers = [scheduled.is_some(), objects.is_some(), queue.is_some()];
+        let engine = self.compiler.engine();
         if fetch.is_none() && workflows.is_none() && !handlers.contains(&true) {
-            return Err(LoadError::NothingExported { exports: exports(&self.engine, pre.component()) });
+            return Err(LoadError::NothingExported { exports: exports(engine, pre.component()) });
         }
         let mut code = Code {
-            engine: self.engine.clone(),
+            engine: engine.clone(),
             pre,
             fetch,
             workflows,
@@ -162,15 +182,13 @@ impl Loader {
             classes: Vec::new(),
             object_classes: Vec::new(),
             describe_failure: None,
-            digest,
+            digest: digest.to_owned(),
         };
-        let worker: Arc<str> = worker.into();
-        match self.describe(&code, &worker, &bindings).await {
+        match self.describe(&code, worker, bindings).await {
             Ok(classes) => (code.classes, code.object_classes) = classes,
             Err(death) => code.describe_failure = Some(death),
         }
-        let (code, services) = (Arc::new(code), Arc::clone(&self.services));
-        Ok(Generation { code, worker, bindings, cpu_max: CPU_MAX, services, retired: SetOnce::new() })
+        Ok(code)
     }
 
     /// The workflow classes and the Durable Object classes.
@@ -180,7 +198,7 @@ impl Loader {
         }
         let (worker, bindings) = (Arc::clone(worker), bindings.clone());
         let guest = Guest { worker, bindings, run: None, object: None, cpu: DESCRIBE_CPU_MAX };
-        let mut store = GuestState::store(&self.engine, &self.services, guest);
+        let mut store = GuestState::store(self.compiler.engine(), &self.services, guest);
         let described = real::timeout(DESCRIBE_MAX, call_describe(code, &mut store)).await;
         match described {
             Some(Ok(classes)) => Ok(classes),
@@ -216,7 +234,7 @@ fn compile(
     engine: &Engine,
     linker: &Linker<GuestState>,
     artifact: &[u8],
-) -> Result<(InstancePre<GuestState>, String), LoadError> {
+) -> Result<InstancePre<GuestState>, LoadError> {
     // The header: `\0asm`, then the version; a component's has a 1 in the third byte, the layer.
     match artifact.get(..8) {
         Some([0, b'a', b's', b'm', _, _, 1, 0]) => {}
@@ -225,8 +243,7 @@ fn compile(
     }
     let component = Component::from_binary(engine, artifact)
         .map_err(|error| LoadError::Invalid { reason: format!("{error:#}") })?;
-    let pre = linker.instantiate_pre(&component).map_err(|error| import_error(&error))?;
-    Ok((pre, digest(artifact)))
+    linker.instantiate_pre(&component).map_err(|error| import_error(&error))
 }
 
 /// The linker names what it misses, between backticks: the interface, then what of it, then what is wrong with that.

@@ -1,6 +1,6 @@
 //! The wasmtime embedding: from the bytes of a component to guests that run under the host's rules.
 //!
-//! In reading order: the [engine] is configured once; the [loader] makes a [`Generation`] of an artifact; a store with a
+//! In reading order: the [engine] is configured once, and a [`Compiler`] has it; the [loader] makes a [`Generation`] of an artifact; a store with a
 //! [`GuestState`] is made for each run of an instance ([`Runner`]) and each instance that serves requests
 //! ([`crate::triggers::http`]). What a guest may use is limited ([limits]), what it prints is taken ([console]), what it dies of is
 //! put into words ([trap]).
@@ -10,6 +10,7 @@
 
 pub mod bindings;
 mod clock;
+mod compiler;
 pub mod console;
 pub mod engine;
 mod generation;
@@ -28,6 +29,7 @@ pub mod trap;
 mod trial;
 mod workers;
 
+pub use compiler::Compiler;
 pub use engine::{EngineError, EngineOptions, default_cache_dir};
 pub use generation::{Class, Generation, Slot};
 pub(crate) use loader::hash;
