@@ -22,8 +22,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// How often to look whether there is something to skip to while nothing is.
 const IDLE: Duration = Duration::from_millis(2);
 
-/// The farthest that the clock goes: the year 2500. Nanoseconds in 64 bits end in 2554, and time still has to go on from there.
-pub const LATEST: Timestamp = Timestamp(16_725_225_600_000);
+/// The farthest that the clock goes: the year 10000.
+pub const LATEST: Timestamp = Timestamp(253_402_300_800_000);
 
 /// What moves the clock of a session. Cheap to clone.
 #[derive(Clone)]
@@ -36,6 +36,15 @@ struct Shared {
     file: Option<PathBuf>,
     patience: Duration,
     turn: Mutex<()>,
+}
+
+/// What idle time is skipped to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skip {
+    /// The ends of instances' sleeps and of their delays before attempts, and of guests' own waits.
+    All,
+    /// The ends of guests' own waits.
+    Naps,
 }
 
 /// A move that was made.
@@ -59,7 +68,7 @@ pub enum MoveError {
         now: Timestamp,
     },
     /// Beyond [`LATEST`].
-    #[error("that is beyond the year 2499")]
+    #[error("that is beyond the year 9999")]
     TooFar,
     /// Nothing is to come.
     #[error("nothing is to come: no instance sleeps or waits, and no schedule is set")]
@@ -210,26 +219,24 @@ impl Mover {
                 self.0.clock.moved().await;
                 continue;
             }
-            let turn = self.0.turn.lock().await;
-            let Ok(Ok(still)) = self.settle(true).await else {
-                drop(turn);
-                real::sleep(IDLE).await;
-                continue;
-            };
-            let now = self.0.clock.now();
-            let wake = [still.next_wake, self.0.clock.next_nap()].into_iter().flatten().min();
-            match wake {
-                Some(at) if at > now && at <= LATEST && self.0.clock.mode() == TimeMode::Skip => {
-                    if let Ok(moved) = self.run_to(at).await {
-                        skipped(&moved);
-                    }
-                }
-                _ => {
-                    drop(turn);
-                    real::sleep(IDLE).await;
-                }
+            match self.skip_once(Skip::All).await {
+                Some(moved) => skipped(&moved),
+                None => real::sleep(IDLE).await,
             }
         }
+    }
+
+    /// Skips idle time once, if the clock is in that mode and nothing is at work; none when there was nothing to skip to. Dropped, it may have
+    /// moved a part of the way.
+    pub async fn skip_once(&self, what: Skip) -> Option<Moved> {
+        if self.0.clock.mode() != TimeMode::Skip {
+            return None;
+        }
+        let _turn = self.0.turn.lock().await;
+        let still = self.settle(what == Skip::All).await.ok()?.ok()?;
+        let wake = [still.next_wake, self.0.clock.next_nap()].into_iter().flatten().min()?;
+        let is_ahead = wake > self.0.clock.now() && wake <= LATEST && self.0.clock.mode() == TimeMode::Skip;
+        if is_ahead { self.run_to(wake).await.ok() } else { None }
     }
 
     /// Goes to `target` from moment to moment.

@@ -14,6 +14,7 @@ mod crowd;
 mod examples;
 mod http;
 mod isolation;
+mod kit;
 mod limits;
 mod objects;
 mod operations;

@@ -85,6 +85,7 @@ fn only_the_clock_reads_time() {
     let words = ["Instant::now", "SystemTime::now", "tokio::time::"];
     absent("runtime/src", &words, |name| name.starts_with("runtime/src/clock/"));
     absent("host/src", &words, |_| false);
+    absent("host/test-kit/src", &words, |_| false);
 }
 
 #[test]

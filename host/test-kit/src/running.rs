@@ -1,0 +1,195 @@
+//! A Worker that runs for a test.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, header};
+use http_body_util::{BodyExt as _, Full};
+use miniflow::bindings::logging::{LogLine, LogSink};
+use miniflow::config::WorkflowEntry;
+use miniflow::server::{Server, ServerOptions};
+use miniflow::session::{Built, Member};
+use miniflow::triggers::http::Fetch;
+use miniflow_runtime::Handle;
+use miniflow_runtime::clock::{TimeMode, real};
+use miniflow_runtime::mover::{Mover, Skip};
+
+use crate::clock::Clock;
+use crate::console::Console;
+use crate::error::Error;
+use crate::http::{Body, Response};
+use crate::process::Process;
+use crate::workflow::Workflow;
+
+/// Before it is looked again whether there is something to skip to, at first and at most.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(16));
+
+/// Under which conditions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) time: TimeMode,
+    pub(crate) fires: bool,
+}
+
+/// A Worker that runs in this process, for one test. Cheap to clone; it ends with the last clone and the last handle that was made of it.
+#[derive(Clone)]
+pub struct TestWorker(pub(crate) Arc<Running>);
+
+pub(crate) struct Running {
+    pub(crate) process: &'static Process,
+    /// There until this is dropped.
+    server: Option<Server>,
+    pub(crate) handle: Handle,
+    pub(crate) mover: Mover,
+    fetch: Fetch,
+    pub(crate) members: Vec<Arc<Member>>,
+    console: Arc<Console>,
+}
+
+impl TestWorker {
+    pub(crate) async fn start(
+        process: &'static Process,
+        workers: Vec<Built>,
+        settings: Settings,
+    ) -> Result<Self, Error> {
+        let console = Arc::new(Console::default());
+        let options = ServerOptions {
+            compiler: Some(process.compiler.clone()),
+            time: Some(settings.time),
+            fires: settings.fires,
+            ..ServerOptions::in_memory(Arc::clone(&console) as Arc<dyn LogSink>)
+        };
+        let server = Server::start(workers, options).await?;
+        Ok(Self(Arc::new(Running {
+            process,
+            handle: server.instances(),
+            mover: server.mover().clone(),
+            fetch: server.fetch().clone(),
+            members: server.session().members(),
+            server: Some(server),
+            console,
+        })))
+    }
+
+    /// Has its `fetch` handler answer `request`, and returns the whole answer. Time is skipped when all that the handler does is to wait for
+    /// it. A URL without a host is one of `localhost`.
+    ///
+    /// # Errors
+    ///
+    /// When the answer breaks off. A handler that fails answers with status 500, as it does when it is served.
+    pub async fn fetch<B: Into<Body>>(&self, request: Request<B>) -> Result<Response, Error> {
+        let mut request = request.map(|body| Full::new(body.into().0));
+        if request.uri().authority().is_none() && !request.headers().contains_key(header::HOST) {
+            request.headers_mut().insert(header::HOST, HeaderValue::from_static("localhost"));
+        }
+        let running = Arc::clone(&self.0);
+        let answered = async move {
+            let answer = running.fetch.handle(request, ([127, 0, 0, 1], 80).into());
+            let (head, body) = running.skipping(Skip::Naps, answer).await.into_parts();
+            let body = running.skipping(Skip::Naps, body.collect()).await;
+            let body = body.map_err(|error| Error::Data(format!("the answer broke off: {error}")))?;
+            Ok(Response::new(http::Response::from_parts(head, body.to_bytes())))
+        };
+        self.0.process.run(answered).await
+    }
+
+    /// Asks it for `path`.
+    ///
+    /// # Errors
+    ///
+    /// When `path` is not one, or the answer breaks off.
+    pub async fn get(&self, path: &str) -> Result<Response, Error> {
+        self.fetch(Request::get(path).body(()).map_err(|error| Error::Data(format!("`{path}`: {error}")))?).await
+    }
+
+    /// Posts `body` to `path`, as JSON.
+    ///
+    /// # Errors
+    ///
+    /// When `path` is not one, or the answer breaks off.
+    pub async fn post_json(&self, path: &str, body: &impl serde::Serialize) -> Result<Response, Error> {
+        let body = serde_json::to_vec(body).map_err(|error| Error::Data(format!("the body is not JSON: {error}")))?;
+        let request = Request::post(path).header(header::CONTENT_TYPE, "application/json").body(Bytes::from(body));
+        self.fetch(request.map_err(|error| Error::Data(format!("`{path}`: {error}")))?).await
+    }
+
+    /// The workflow that its configuration binds to this name.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn workflow(&self, binding: &str) -> Result<Workflow, Error> {
+        let entry = self.0.entry(binding)?;
+        Ok(Workflow::new(self.clone(), entry.name.clone()))
+    }
+
+    /// Its clock.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        Clock::new(self.clone())
+    }
+
+    /// What its guests have logged so far, oldest first.
+    #[must_use]
+    pub fn console(&self) -> Vec<LogLine> {
+        self.0.console.lines()
+    }
+}
+
+impl Running {
+    /// The workflow that its configuration binds to this name.
+    pub(crate) fn entry(&self, binding: &str) -> Result<&WorkflowEntry, Error> {
+        let member = self.first()?;
+        let is_it = |entry: &&WorkflowEntry| entry.binding.as_deref() == Some(binding);
+        member.workflows.iter().find(is_it).ok_or_else(|| {
+            let has: Vec<_> = member.workflows.iter().filter_map(|entry| entry.binding.as_deref()).collect();
+            self.no_binding("Workflow", binding, &has)
+        })
+    }
+
+    pub(crate) fn no_binding(&self, kind: &'static str, binding: &str, has: &[&str]) -> Error {
+        Error::NoBinding {
+            kind,
+            binding: binding.to_owned(),
+            worker: self.first().map_or_else(|_| String::new(), |member| member.name().to_owned()),
+            has: if has.is_empty() { "none".to_owned() } else { has.join(", ") },
+        }
+    }
+
+    fn first(&self) -> Result<&Arc<Member>, Error> {
+        self.members.first().ok_or_else(|| Error::NoHandler("the session has no Worker".to_owned()))
+    }
+
+    /// Awaits `work`, and skips idle time meanwhile if that is how the clock goes.
+    pub(crate) async fn skipping<F: Future>(&self, what: Skip, work: F) -> F::Output {
+        let skipping = async {
+            let (least, most) = LOOK_AGAIN;
+            let mut pause = least;
+            loop {
+                if self.mover.skip_once(what).await.is_some() {
+                    pause = least;
+                } else {
+                    real::sleep(pause).await;
+                    pause = (pause * 2).min(most);
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            done = work => done,
+            () = skipping => unreachable!("it goes on until it is dropped"),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.console.show();
+        }
+        if let Some(server) = self.server.take() {
+            self.process.spawn(server.stop(Duration::ZERO));
+        }
+    }
+}
