@@ -22,8 +22,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// How often to look whether there is something to skip to while nothing is.
 const IDLE: Duration = Duration::from_millis(2);
 
-/// The farthest that the clock goes: the year 10000.
-pub const LATEST: Timestamp = Timestamp(253_402_300_800_000);
+/// The farthest that the clock goes: the year 2500. Nanoseconds in 64 bits end in 2554, and time still has to go on from there.
+pub const LATEST: Timestamp = Timestamp(16_725_225_600_000);
 
 /// What moves the clock of a session. Cheap to clone.
 #[derive(Clone)]
@@ -68,7 +68,7 @@ pub enum MoveError {
         now: Timestamp,
     },
     /// Beyond [`LATEST`].
-    #[error("that is beyond the year 9999")]
+    #[error("that is beyond the year 2499")]
     TooFar,
     /// Nothing is to come.
     #[error("nothing is to come: no instance sleeps or waits, and no schedule is set")]

@@ -1,4 +1,4 @@
-//! The process dies after any commit: nothing recorded is lost, nothing recorded runs again.
+//! The process dies after any commit: nothing recorded is lost, nothing recorded runs again, and what the code has seen stays so.
 
 use std::sync::Arc;
 
@@ -38,6 +38,9 @@ fn act() -> impl Strategy<Value = Act> {
 static LOST: std::sync::LazyLock<String> =
     std::sync::LazyLock::new(|| miniflow_runtime::engine::text::attempt_lost().to_string());
 
+/// Before an output among the effects: the code has seen it.
+const SAW: &str = "saw ";
+
 async fn perform(run: Arc<Run>, effects: Effects, acts: Arc<Vec<Act>>) -> Result<Bytes, ErrorInfo> {
     let mut said = Vec::new();
     for (index, act) in acts.iter().enumerate() {
@@ -48,14 +51,18 @@ async fn perform(run: Arc<Run>, effects: Effects, acts: Arc<Vec<Act>>) -> Result
         let body = |fail: u32| {
             let (effects, name) = (effects.clone(), name.clone());
             move |attempt: u32| {
-                effects.add(&name);
-                let name = name.clone();
-                async move { if attempt <= fail { Err(boom()) } else { Ok(bytes(name)) } }
+                // Another output each time that it runs.
+                let output = format!("{name} {}", effects.add(&name));
+                async move { if attempt <= fail { Err(boom()) } else { Ok(bytes(output)) } }
             }
         };
+        let see = |output: &Bytes| {
+            effects.add(&format!("{SAW}{}", text(output)));
+            name.clone()
+        };
         match act {
-            Act::Step => said.push(text(&step(&run, &name, body(0)).await?)),
-            Act::Flaky(fail) => said.push(text(&step(&run, &name, body(*fail)).await?)),
+            Act::Step => said.push(see(&step(&run, &name, body(0)).await?)),
+            Act::Flaky(fail) => said.push(see(&step(&run, &name, body(*fail)).await?)),
             // Not the message: a last attempt that ended with the process is the reason then.
             Act::Fails => said.push(
                 step(&run, &name, body(1000)).await.unwrap_err().to_string().replace(LOST.as_str(), "Error: boom"),
@@ -72,7 +79,7 @@ async fn perform(run: Arc<Run>, effects: Effects, acts: Arc<Vec<Act>>) -> Result
                 };
                 let other = step(&run, "side", |_| async { Ok(bytes("at once")) });
                 let (a, b, c) = join3(step(&run, &name, body(1)), nap, other).await;
-                said.extend([text(&a?), text(&b?), text(&c?)]);
+                said.extend([see(&a?), text(&b?), text(&c?)]);
             }
         }
     }
@@ -124,6 +131,15 @@ async fn killed_after(acts: &Arc<Vec<Act>>, commits: u64, again: Option<u64>, ex
             assert_eq!(world.effects.of(&name), count, "{name} was recorded and ran again, killed after {commits}");
         }
     }
+    let all = world.effects.all();
+    let mut seen: Vec<_> = all.keys().filter_map(|effect| effect.strip_prefix(SAW)?.split(' ').next()).collect();
+    let steps = seen.len();
+    seen.dedup();
+    assert_eq!(
+        seen.len(),
+        steps,
+        "an output that the code had seen was another one later, killed after {commits}: {all:?}"
+    );
     world.stop().await;
 }
 

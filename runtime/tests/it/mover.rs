@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::join;
-use miniflow_runtime::clock::{Due, MovableClock, TimeMode};
+use miniflow_runtime::clock::{Due, MovableClock, Stopwatch, TimeMode};
 use miniflow_runtime::dispatcher::CronOptions;
 use miniflow_runtime::engine::limits;
 use miniflow_runtime::mover::{self, MoveError, Mover};
@@ -212,6 +212,36 @@ async fn time_is_set_forward_only() {
     assert_eq!(session.mover.set(Timestamp(mover::LATEST.0 + 1)).await, Err(MoveError::TooFar));
     assert_eq!(session.mover.advance(Duration::MAX).await, Err(MoveError::TooFar));
     assert_eq!(session.mover.clock().now(), noon);
+    session.stop().await;
+}
+
+#[tokio::test]
+async fn the_clock_goes_as_far_as_it_is_said_to_and_a_guest_that_waits_for_ever_does_not_make_it() {
+    let session = session(TimeMode::Skip, |run, said| async move {
+        let body = |_| async {
+            said.add(&run, "waits");
+            let nap = run.napping();
+            run.clock().nap_until_ns(u64::MAX).await;
+            drop(nap);
+            Ok(bytes("woken"))
+        };
+        step(&run, "forever", body).await
+    });
+    let skipping = skip(&session);
+    session.create().await;
+    while session.hours().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    // Several looks at whether there is something to skip to.
+    let looked = Stopwatch::start();
+    while looked.elapsed() < Duration::from_millis(50) {
+        tokio::task::yield_now().await;
+    }
+    assert!(session.mover.clock().now().since(session.start) < DAY);
+    skipping.abort();
+    session.mover.set_mode(TimeMode::Manual);
+    assert_eq!(session.mover.set(mover::LATEST).await.map(|moved| moved.to), Ok(mover::LATEST));
+    assert_eq!(session.mover.advance(Duration::from_millis(1)).await, Err(MoveError::TooFar));
     session.stop().await;
 }
 

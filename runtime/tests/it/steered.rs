@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use futures::FutureExt;
 use miniflow_runtime::dispatcher::RestartFrom;
-use miniflow_runtime::engine::{Instance, RollbackOutcome};
+use miniflow_runtime::engine::{Entry, Instance, RollbackOutcome};
 use miniflow_runtime::testing::Handlers;
 use miniflow_runtime::{ApiError, Bytes, DurationSpec, ErrorInfo, Handle, InstanceStatus, Run, StatusReport, StepKind};
 
@@ -35,6 +37,8 @@ enum Deed {
     Pause(&'static str),
     Resume(&'static str),
     Send(&'static str, &'static str),
+    /// The same, and whoever sends it is gone before the answer.
+    Throw(&'static str, &'static str),
     /// From the step `b`.
     RestartFrom(&'static str),
     Terminate(&'static str),
@@ -42,7 +46,7 @@ enum Deed {
     Reach(&'static str, InstanceStatus),
 }
 
-use Deed::{Create, CreateBatch, Pause, Reach, RestartFrom as From, Resume, Send, Terminate};
+use Deed::{Create, CreateBatch, Pause, Reach, RestartFrom as From, Resume, Send, Terminate, Throw};
 use InstanceStatus::{Complete, Errored, Paused, Terminated, Waiting};
 
 const BATCH: usize = 10;
@@ -106,6 +110,11 @@ impl Steered {
             Pause(id) => handle.pause("w", id).await,
             Resume(id) => handle.resume("w", id).await,
             Send(id, payload) => handle.send_event("w", id, "go", bytes(payload)).await,
+            Throw(id, payload) => {
+                let answer = handle.send_event("w", id, "go", bytes(payload)).now_or_never();
+                assert!(answer.is_none(), "an answer takes a commit");
+                return true;
+            }
             From(id) => {
                 let from = RestartFrom { name: format!("{id} b"), count: 1, kind: StepKind::Do };
                 handle.restart("w", id, Some(from)).await
@@ -144,6 +153,12 @@ impl Steered {
         panic!("{id} is never {wanted}: {:?}", self.handle.status("w", id).await);
     }
 
+    /// How often this is among the events that the journal has.
+    fn received(&self, id: &str, wanted: &str) -> usize {
+        let is_it = |entry: &Entry| matches!(entry, Entry::EventReceived { payload, .. } if text(payload) == wanted);
+        self.world.storage.entries(id).iter().filter(|stamped| is_it(&stamped.entry)).count()
+    }
+
     /// What was refused has left nothing behind.
     async fn did_not_happen(&self, deed: Deed) {
         let status = async |id: &str| self.handle.status("w", id).await.map(|report| report.status);
@@ -158,7 +173,8 @@ impl Steered {
             Resume(id) => assert_eq!(status(id).await.unwrap(), Paused),
             From(id) => assert_eq!(status(id).await.unwrap(), Complete),
             Terminate(id) => assert_eq!(status(id).await.unwrap(), Waiting),
-            Send(..) | Reach(..) => {}
+            Send(id, payload) => assert_eq!(self.received(id, payload), 0, "`{payload}` was refused"),
+            Throw(..) | Reach(..) => {}
         }
     }
 }
@@ -219,6 +235,60 @@ async fn pauses_resumes_and_restarts_from_a_step_survive_a_death_at_any_commit()
         assert!((2..=2 + steered.deaths).contains(&again), "{again} times b, which was done anew");
     })
     .await;
+}
+
+// rules: C4.3-2
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_was_refused_never_was_and_one_without_an_answer_was_once_or_never() {
+    let deeds = [
+        Create("one"),
+        Reach("one", Waiting),
+        Throw("one", "thrown"),
+        Send("one", "sent"),
+        Pause("one"),
+        Reach("one", Paused),
+        Throw("one", "thrown at a pause"),
+        Send("one", "sent to a pause"),
+        Resume("one"),
+        Reach("one", Complete),
+    ];
+    let lost = AtomicU32::new(0);
+    check(&deeds, async |steered| {
+        for payload in ["sent", "sent to a pause"] {
+            assert_eq!(steered.received("one", payload), 1, "{payload}");
+        }
+        let thrown = ["thrown", "thrown at a pause"].map(|payload| steered.received("one", payload));
+        assert!(thrown.iter().all(|times| *times <= 1), "{thrown:?}");
+        assert!(steered.deaths > 0 || thrown == [1, 1], "they are lost by a death only");
+        lost.fetch_add(2 - thrown.iter().sum::<usize>() as u32, Ordering::Relaxed);
+        let first = if thrown[0] == 1 { "thrown" } else { "sent" };
+        assert_eq!(text(&report(steered, "one").await.output.unwrap()), format!("one a {first} one b"));
+    })
+    .await;
+    assert!(lost.into_inner() > 0, "no death came in between");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_refused_does_not_come_about_when_the_disk_takes_it_again() {
+    for refused in [Create("fails"), CreateBatch("x"), Pause("one"), Send("one", "refused"), Terminate("one")] {
+        let mut steered = Steered::start(None);
+        steered.perform(Create("one")).await;
+        steered.perform(Reach("one", Waiting)).await;
+        steered.world.settle(&steered.handle).await;
+        steered.world.storage.die_after(0);
+        assert!(!steered.attempt(refused).await, "{refused:?}");
+        steered.world.storage.revive();
+        steered.did_not_happen(refused).await;
+        // By then what could not be committed has been looked at again.
+        steered.world.clock.advance_ms(1000);
+        steered.world.settle(&steered.handle).await;
+        steered.did_not_happen(refused).await;
+        steered.perform(Send("one", "sent")).await;
+        steered.perform(Reach("one", Complete)).await;
+        assert_eq!(text(&report(&steered, "one").await.output.unwrap()), "one a sent one b");
+        assert_eq!(steered.world.effects.order(), "one a, one b");
+        steered.world.stop().await;
+    }
 }
 
 // rules: C2.6-4

@@ -1,7 +1,8 @@
 //! Outputs that are streams.
 
-use miniflow_runtime::InstanceStatus;
+use miniflow_runtime::dispatcher::RestartFrom;
 use miniflow_runtime::engine::limits;
+use miniflow_runtime::{InstanceStatus, StepKind};
 
 use crate::guest::stream;
 use crate::world::{Gate, World, bytes, text, with_id};
@@ -35,6 +36,41 @@ async fn a_restart_removes_what_was_written_before_it_is_written_again() {
     gate.open();
     let report = world.drive_to(&handle, "one", InstanceStatus::Complete).await;
     assert_eq!((text(&report.output.unwrap()), world.storage.chunks()), ((CHUNK + 5).to_string(), 2));
+}
+
+// rules: A45
+#[tokio::test]
+async fn a_restart_from_a_step_removes_what_that_one_and_later_ones_wrote() {
+    let gate = Gate::default();
+    let given = gate.clone();
+    let mut world = World::new(move |run, effects| {
+        let gate = given.clone();
+        async move {
+            let mut read = 0;
+            for name in ["a", "b", "c"] {
+                read += stream(&run, name, || async {
+                    if effects.add(name) == 2 {
+                        gate.pass().await;
+                    }
+                    vec![CHUNK, 5]
+                })
+                .await?;
+            }
+            Ok(bytes(read.to_string()))
+        }
+    });
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    world.drive_to(&handle, "one", InstanceStatus::Complete).await;
+    assert_eq!(world.storage.chunks(), 6);
+    let from = RestartFrom { name: "b".to_owned(), count: 1, kind: StepKind::Do };
+    handle.restart("w", "one", Some(from)).await.unwrap();
+    world.effects.until("b", 2).await;
+    assert_eq!(world.storage.chunks(), 2, "what `a` wrote is kept, and nothing else");
+    gate.open();
+    let report = world.drive_to(&handle, "one", InstanceStatus::Complete).await;
+    assert_eq!((text(&report.output.unwrap()), world.storage.chunks()), ((3 * (CHUNK + 5)).to_string(), 6));
+    assert_eq!(world.effects.order(), "a, b, c, b, c");
 }
 
 // rules: C3-24

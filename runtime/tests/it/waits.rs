@@ -1,5 +1,6 @@
 //! Waiting for events, and for the next attempt.
 
+use futures::future::join;
 use miniflow_runtime::{Clock, DurationSpec, InstanceStatus};
 
 use crate::guest::{retrying, step_with};
@@ -46,6 +47,30 @@ async fn waits_for_different_types_get_their_own_payloads() {
         }
         let report = world.drive_to(&handle, id, InstanceStatus::Complete).await;
         assert_eq!(text(&report.output.unwrap()), "of a of b");
+    }
+}
+
+// rules: C4.3-2
+#[tokio::test]
+async fn of_two_that_wait_for_one_type_the_first_gets_the_first_event() {
+    let mut world = World::new(|run, _| async move {
+        let (first, second) = join(run.wait_for_event("b", "go", None), run.wait_for_event("a", "go", None)).await;
+        Ok(bytes(format!("{} {}", text(&first?.payload), text(&second?.payload))))
+    });
+    for process in ["same", "next"] {
+        let mut handle = world.start();
+        handle.create("w", with_id(process)).await.unwrap();
+        world.reach(&handle, process, InstanceStatus::Waiting).await;
+        if process == "next" {
+            world.kill().await;
+            handle = world.start();
+        }
+        for payload in ["1", "2"] {
+            handle.send_event("w", process, "go", bytes(payload)).await.unwrap();
+        }
+        let report = world.drive_to(&handle, process, InstanceStatus::Complete).await;
+        assert_eq!(text(&report.output.unwrap()), "1 2");
+        world.kill().await;
     }
 }
 
