@@ -30,7 +30,7 @@ use crate::report;
 use crate::session::{Built, Connected, Reloader, Session};
 use crate::triggers::cron::Crons;
 use crate::triggers::durable_object::Objects;
-use crate::triggers::http::{Body, Fetch, GRACE, Peer, Service, serve};
+use crate::triggers::http::{Body, Fetch, GRACE, Peer, Service, Told, serve};
 use crate::triggers::inward::Passing;
 use crate::triggers::local::Local;
 use crate::triggers::queue::Consumers;
@@ -131,6 +131,7 @@ impl Server {
         let recorded = storage.last_moment().map_err(|error| storage_problem(&error))?;
         let moved = mover::restore(state.as_ref().map(StateDirectory::path), time, recorded);
         let clock: Arc<dyn Clock> = Arc::new(moved.clone());
+        logs.keep_time(Arc::clone(&clock));
         let services = Arc::new(Services::new(Arc::clone(&clock), logs));
         let compiler = compiler.map_or_else(|| Compiler::new(&EngineOptions { cache_dir }), Ok);
         let compiler = compiler.map_err(|error| Problem::error(error.to_string()))?;
@@ -288,6 +289,9 @@ impl Server {
             stop_began = Some(Stopwatch::start());
         };
         let front = Front { fetch: self.fetch.clone(), local: self.local.clone(), api: self.api.clone() };
+        let members = self.session.members();
+        let worker = members.first().map_or("", |member| member.name());
+        let front = Told::new(front, worker, members.len() > 1);
         let served = {
             let serving = std::pin::pin!(serve(listener, front, shutdown));
             let keeping_time = std::pin::pin!(keep_time(&self.mover));
@@ -340,14 +344,21 @@ async fn keep_time(mover: &Mover) -> Infallible {
     /// Less is a correction of the machine's clock, not a sleep.
     const SLEPT_MIN: Duration = Duration::from_secs(5);
     let skip = mover.skip(|moved| {
-        let seconds = moved.to.since(moved.from).as_secs();
-        tracing::info!("{} skipped, it is {}", report::units(seconds), instant::format(moved.to));
+        let (from, to) = (instant::format(moved.from), instant::format(moved.to));
+        let units = report::units(moved.to.since(moved.from).as_secs());
+        tracing::info!(kind = "time", event = "skipped", from, to, "{units} skipped, it is {to}");
     });
     let look = async {
         loop {
             real::sleep(LOOK).await;
             if let Some(slept) = mover.clock().make_up(SLEPT_MIN) {
-                tracing::warn!("the machine slept for {}: that time has passed", report::units(slept.as_secs()));
+                let (units, slept_s) = (report::units(slept.as_secs()), slept.as_secs());
+                tracing::warn!(
+                    kind = "time",
+                    event = "machine_slept",
+                    slept_s,
+                    "the machine slept for {units}: that time has passed"
+                );
             }
             if matches!(mover.clock().mode(), TimeMode::Scaled(_)) {
                 mover.save();

@@ -24,7 +24,9 @@ impl Server {
     pub(crate) fn start(mut command: Command, folders: Vec<Arc<TempDir>>, before_url: &str) -> Self {
         let mut child = command.spawn().expect("the program under test can be started");
         let log = Log::of(child.stderr.take().expect("standard error is piped, and taken once"));
-        let url = log.wait_for(|line| line.split_once(before_url).map(|(_, url)| url.trim().to_owned()));
+        // In a log of JSON more follows it.
+        let url = |line: &str| line.split_once(before_url)?.1.split([' ', '"']).next().map(ToOwned::to_owned);
+        let url = log.wait_for(url);
         let client = Client::new(url.as_deref().unwrap_or_default());
         let server = Self { child, log, url: url.unwrap_or_default(), client, _folders: folders };
         // Dropped, it shows its log.

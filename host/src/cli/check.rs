@@ -6,11 +6,12 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 use miniflow_runtime::SystemClock;
 
-use super::dev::{Silence, ToTerminal, build_all};
 use super::project::{self, ProjectArgs};
-use crate::config::{Problem, Problems};
+use crate::bindings::logging::{LogLine, LogSink};
+use crate::config::{Problem, Problems, Project};
+use crate::dev::build::{self, Progress};
 use crate::report::{self, Style, terminal};
-use crate::session::{Member, Session};
+use crate::session::{Built, Member, Session};
 use crate::wasm::{EngineOptions, Loader, Services, default_cache_dir};
 
 /// Build a Worker and check it against its configuration, without running it
@@ -36,7 +37,7 @@ pub(super) async fn run(args: CheckArgs, style: Style) -> Result<(), Problems> {
     for project in &projects {
         show(&project.warnings);
     }
-    let workers = build_all(projects, args.no_build, &ToTerminal { style }).await?;
+    let workers = build_all(projects, args.no_build).await?;
     let services = Arc::new(Services::new(SystemClock::shared(), Arc::new(Silence)));
     let cache_dir = default_cache_dir(|name| std::env::var_os(name));
     let loader = Loader::new(&EngineOptions { cache_dir }, Arc::clone(&services))
@@ -47,6 +48,38 @@ pub(super) async fn run(args: CheckArgs, style: Style) -> Result<(), Problems> {
     show(&session.connect(members.clone())?.warnings);
     show(&members.iter().map(|member| summary(member)).collect());
     Ok(())
+}
+
+/// Builds every Worker, one after the other: cargo uses all cores by itself.
+async fn build_all(projects: Vec<Project>, no_build: bool) -> Result<Vec<Built>, Problems> {
+    let (mut workers, mut problems) = (Vec::new(), Problems::default());
+    for project in projects {
+        let built = match no_build {
+            true => build::last_built(&project).await,
+            false => build::build(&project, &ToTerminal).await,
+        };
+        match built {
+            Ok(component) => workers.push(Built { project, component }),
+            Err(error) => problems.extend(Problems::from(error)),
+        }
+    }
+    problems.or(workers).map(|(workers, _)| workers)
+}
+
+/// Shows what builds do.
+struct ToTerminal;
+
+impl Progress for ToTerminal {
+    fn line(&self, line: &str) {
+        terminal::stderr(&format!("{line}\n"));
+    }
+}
+
+/// Takes no lines: nothing is run.
+struct Silence;
+
+impl LogSink for Silence {
+    fn line(&self, _: LogLine) {}
 }
 
 /// Says that a Worker is right, and what is in it.

@@ -1,37 +1,34 @@
-//! `miniflow dev`: serves a Worker.
+//! The arguments of `miniflow dev`, and what they come to.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
 
 use clap::builder::{FalseyValueParser, NonEmptyStringValueParser};
 use clap::{Args, ValueEnum};
-use miniflow_runtime::clock::{MovableClock, TimeMode};
-use miniflow_runtime::cron::{Cron, Utc};
-use miniflow_runtime::dispatcher::CatchUp;
-use miniflow_runtime::{Clock as _, storage};
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
-use tracing_subscriber::layer::SubscriberExt;
+use miniflow_runtime::clock::TimeMode;
 
-use super::project::{self, ProjectArgs};
-use super::{first, place, stop};
-use crate::bindings::logging::{Level, LogLine, LogSink};
-use crate::config::{self, Problem, Problems, Project};
+use super::project::ProjectArgs;
+use crate::bindings::logging::Level;
+use crate::config::{self, Project};
 use crate::dev::OWN_FOLDER;
-use crate::dev::build::{self, Progress};
-use crate::dev::{Listener, Load, News, Worker};
-use crate::report::{self, Banner, Console, Printer, Served, StateKept, Style, terminal};
-use crate::server::{Server, ServerOptions};
-use crate::session::{self, Built};
-use crate::wasm::default_cache_dir;
+use crate::report::Style;
+use crate::report::log::Format;
+use crate::session;
 
 /// The port that wrangler has too.
 const PORT: u16 = 8787;
 
+const EXAMPLES: &str = "\
+Examples:
+  miniflow dev                                       serve the Worker of this folder
+  miniflow dev my-worker --port 0 --open             serve another one on any free port, in the browser
+  miniflow dev -c shop -c billing                    serve two Workers in one session
+  miniflow dev --time skip --log-level debug         skip idle time, show every step
+  miniflow dev --log-format json --ports-file ports.json   for scripts: a log to parse, an address to read";
+
 /// Build and serve a Worker, and keep its workflow instances between sessions
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct DevArgs {
     #[command(flatten)]
     pub(super) project: ProjectArgs,
@@ -89,9 +86,21 @@ pub(super) struct DevArgs {
     #[arg(long, env = "MINIFLOW_ON_DIVERGENCE", hide_env_values = true, value_enum, default_value_t = OnDivergence::Pause, value_name = "POLICY")]
     on_divergence: OnDivergence,
 
-    /// What to print of what happens
+    /// What to print of what happens; `debug` shows every step
     #[arg(long, env = "MINIFLOW_LOG_LEVEL", hide_env_values = true, value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL")]
     log_level: LogLevel,
+
+    /// How to print it: for people, or each line a JSON object
+    #[arg(long, env = "MINIFLOW_LOG_FORMAT", hide_env_values = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    log_format: LogFormat,
+
+    /// When ready, write host, port, url and pid to this file as JSON; it is removed at the end
+    #[arg(long, env = "MINIFLOW_PORTS_FILE", hide_env_values = true, value_name = "FILE")]
+    ports_file: Option<PathBuf>,
+
+    /// Open the Worker in the browser when it is ready: $BROWSER, or that of the system
+    #[arg(long, env = "MINIFLOW_OPEN", hide_env_values = true, value_parser = FalseyValueParser::new())]
+    open: bool,
 }
 
 /// What a commit survives.
@@ -149,6 +158,30 @@ pub enum LogLevel {
     Debug,
 }
 
+impl LogLevel {
+    /// What is printed at least; none: nothing.
+    pub(super) fn least(self) -> Option<Level> {
+        match self {
+            Self::None => None,
+            Self::Error => Some(Level::Error),
+            Self::Warn => Some(Level::Warn),
+            Self::Info => Some(Level::Info),
+            Self::Debug => Some(Level::Debug),
+        }
+    }
+}
+
+/// How it is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[value(help = None)]
+    Text,
+    /// Each line an object.
+    #[value(help = None)]
+    Json,
+}
+
 /// How to serve a project: what the flags of `miniflow dev` come to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DevOptions {
@@ -169,7 +202,10 @@ pub struct DevOptions {
     /// Also when others on the network reach it, nothing.
     pub allow_anyone: bool,
     pub on_divergence: session::OnDivergence,
-    pub log_level: LogLevel,
+    /// Where to write where it listens.
+    pub ports_file: Option<PathBuf>,
+    /// A browser is opened.
+    pub open: bool,
 }
 
 /// Where the state is kept.
@@ -219,225 +255,27 @@ impl DevArgs {
                 OnDivergence::Restart => session::OnDivergence::Restart,
                 OnDivergence::Continue => session::OnDivergence::Continue,
             },
-            log_level: self.log_level,
+            ports_file: self.ports_file.clone(),
+            open: self.open,
         }
     }
-}
 
-/// Runs `miniflow dev` until it is stopped.
-///
-/// # Errors
-///
-/// When the Worker cannot be served.
-pub(super) async fn run(args: DevArgs, style: Style) -> Result<(), Problems> {
-    let notes: Problems = args.project.of_wrangler.note().into_iter().collect();
-    terminal::stderr(&report::problems(&notes, style));
-    let projects = args.project.load(project::variable)?;
-    let Some(first) = projects.first() else { return Ok(()) };
-    for project in &projects {
-        terminal::stderr(&report::problems(&project.warnings, style));
+    /// How much to print.
+    pub(super) fn least(&self) -> Option<Level> {
+        self.log_level.least()
     }
-    let options = args.options(first);
-    place::alone_or_guarded(&options)?;
-    // Both come before a build, which may take minutes.
-    let listener = place::listen(options.address).await?;
-    prepare_state(&options.state, first)?;
-    let tell: Arc<dyn Listener> = Arc::new(ToTerminal { style });
-    let options_of_load = args.project.options(project::variable);
-    let new = |(project, path): (Project, &PathBuf)| {
-        let (path, with) = (path.clone(), options_of_load.clone());
-        let load: Load = Arc::new(move || config::load(&path, &with));
-        Worker::new(project, load, args.project.env_file.clone(), !args.no_build, Arc::clone(&tell))
-    };
-    let mut workers: Vec<_> = projects.into_iter().zip(&args.project.paths()).map(new).collect();
-    first::build(&mut workers, &listener, style).await?;
-    let (console, printer) = start_console(options.log_level, style)?;
-    for Worker { project, .. } in workers.iter().filter(|worker| !worker.project.without_effect.is_empty()) {
-        let keys = project.without_effect.join("`, `");
-        tracing::debug!("`{}`: of its configuration `{keys}` change nothing here", project.name);
-    }
-    let served = serve_until_stopped(workers, &options, listener, console, style).await;
-    printer.finish();
-    served
-}
 
-/// Builds every Worker, one after the other: cargo uses all cores by itself.
-pub(super) async fn build_all(
-    projects: Vec<Project>,
-    no_build: bool,
-    progress: &dyn Progress,
-) -> Result<Vec<Built>, Problems> {
-    let (mut workers, mut problems) = (Vec::new(), Problems::default());
-    for project in projects {
-        let built = match no_build {
-            true => build::last_built(&project).await,
-            false => build::build(&project, progress).await,
-        };
-        match built {
-            Ok(component) => workers.push(Built { project, component }),
-            Err(error) => problems.extend(Problems::from(error)),
+    /// Whether to build at all.
+    pub(super) fn builds(&self) -> bool {
+        !self.no_build
+    }
+
+    /// How to print it.
+    pub(super) fn format(&self, style: Style) -> Format {
+        match self.log_format {
+            LogFormat::Text => Format::Text(style),
+            LogFormat::Json => Format::Json,
         }
-    }
-    problems.or(workers).map(|(workers, _)| workers)
-}
-
-fn prepare_state(state: &StateFolder, project: &Project) -> Result<(), Problems> {
-    match state {
-        StateFolder::OfProject(folder) => place::state_folder(folder, Some(&project.root.join(OWN_FOLDER))),
-        StateFolder::Given(folder) => place::state_folder(folder, None),
-        StateFolder::None => Ok(()),
-    }
-}
-
-async fn serve_until_stopped(
-    workers: Vec<Worker>,
-    options: &DevOptions,
-    listener: TcpListener,
-    console: Option<Console>,
-    style: Style,
-) -> Result<(), Problems> {
-    let logs: Arc<dyn LogSink> = match console {
-        Some(console) => Arc::new(console),
-        None => Arc::new(Silence),
-    };
-    let server_options = ServerOptions {
-        state: options.state.path().map(Path::to_owned),
-        durability: match options.durability {
-            Durability::Normal => storage::Durability::Normal,
-            Durability::Full => storage::Durability::Full,
-        },
-        cache_dir: default_cache_dir(|name| std::env::var_os(name)),
-        compiler: None,
-        test_scheduled: options.test_scheduled,
-        api_token: options.api_token.clone(),
-        is_shared: !options.address.ip().to_canonical().is_loopback(),
-        catch_up: match options.cron_catch_up {
-            CronCatchUp::None => CatchUp::None,
-            CronCatchUp::Latest => CatchUp::Latest,
-            CronCatchUp::All => CatchUp::All,
-        },
-        fires: !options.no_cron,
-        time: options.time,
-        logs,
-    };
-    let built = |worker: &Worker| {
-        let component = worker.component.clone()?;
-        Some(Built { project: worker.project.clone(), component })
-    };
-    let server = Server::start(workers.iter().filter_map(built).collect(), server_options).await?;
-    terminal::stderr(&report::problems(server.warnings(), style));
-    let address = listener.local_addr().map_err(|error| Problem::error(format!("could not listen: {error}")))?;
-    let members = server.session().members();
-    let served: Vec<_> =
-        members.iter().map(|member| Served { project: &member.project, workflows: &member.workflows }).collect();
-    let banner = Banner {
-        workers: &served,
-        url: &format!("http://{address}"),
-        state: options.state.path().map_or(StateKept::InMemory, StateKept::Folder),
-        resumed: server.recovered().unfinished,
-        orphaned: server.recovered().orphaned,
-        next_wake: server.next_wake(),
-        schedules: schedules(&server),
-        time: time_line(server.mover().clock()),
-    };
-    terminal::stderr(&banner.render(style));
-    terminal::stderr(&report::missed(&server.recovered().missed));
-    let mut developing = JoinSet::new();
-    for worker in workers {
-        developing.spawn(worker.develop(server.reloader(), options.on_divergence));
-    }
-    let served = server.serve(listener, stop::asked_for()).await;
-    // What is being built is not wanted any more.
-    developing.shutdown().await;
-    served.map_err(|error| Problem::error(format!("the server stopped: {error}")).into())
-}
-
-/// Each expression that fires by itself: whose it is, and when it fires next.
-fn schedules(server: &Server) -> Vec<[String; 3]> {
-    let now = server.mover().clock().now();
-    let row = |cron: &Cron, whose: String| {
-        let next = cron.next_after(now).map_or_else(|| "never".to_owned(), |at| Utc::of(at).to_string());
-        [cron.as_str().to_owned(), whose, next]
-    };
-    let workflows = server.definitions().iter().flat_map(|definition| {
-        definition.schedules.iter().map(move |cron| row(cron, format!("workflow {}", definition.name)))
-    });
-    let triggers = server.triggers().iter().map(|trigger| row(&trigger.cron, format!("handler of {}", trigger.worker)));
-    workflows.chain(triggers).collect()
-}
-
-/// What the clock says, if that is worth a line.
-fn time_line(clock: &MovableClock) -> Option<String> {
-    // Rounded: what was kept is a whole number of milliseconds.
-    let (mode, ahead) = (clock.mode(), (clock.offset() + Duration::from_millis(500)).as_secs());
-    match (mode, ahead) {
-        (TimeMode::Real, 0) => None,
-        (mode, 0) => Some(mode.to_string()),
-        (mode, ahead) => Some(format!("{mode}, {} ahead of the machine's", report::units(ahead))),
-    }
-}
-
-/// Prints what happens from now on. None at level `none`.
-fn start_console(level: LogLevel, style: Style) -> Result<(Option<Console>, Printer), Problems> {
-    let least = match level {
-        LogLevel::None | LogLevel::Error => Level::Error,
-        LogLevel::Warn => Level::Warn,
-        LogLevel::Info => Level::Info,
-        LogLevel::Debug => Level::Debug,
-    };
-    let (console, printer) =
-        Console::start(style, least).map_err(|error| Problem::error(format!("could not start a thread: {error}")))?;
-    if level == LogLevel::None {
-        return Ok((None, printer));
-    }
-    // Fails only when somebody who embeds this has one already: theirs is used then.
-    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(console.clone()));
-    Ok((Some(console), printer))
-}
-
-/// Takes no lines.
-pub(super) struct Silence;
-
-impl LogSink for Silence {
-    fn line(&self, _: LogLine) {}
-}
-
-/// Shows what builds do, and what comes of them.
-pub(super) struct ToTerminal {
-    pub(super) style: Style,
-}
-
-impl Progress for ToTerminal {
-    fn line(&self, line: &str) {
-        terminal::stderr(&format!("{line}\n"));
-    }
-}
-
-impl Listener for ToTerminal {
-    fn happened(&self, worker: &str, news: News) {
-        let style = self.style;
-        terminal::stderr(&match news {
-            News::Reloaded(reload, build) => {
-                report::problems(&reload.warnings, style) + &report::reload(&reload, build, style)
-            }
-            News::Unchanged(build) => report::unchanged(worker, build, style),
-            News::NotBuilt(error) => report::kept(worker, &error.to_string(), style),
-            News::Refused(problems) => {
-                report::problems(&problems, style) + &report::kept(worker, "it cannot be served like this", style)
-            }
-            News::Polls(why) => {
-                let problem = Problem::warning(format!("the system does not tell of changes ({why}): files are looked at now and then"))
-                    .with_hint("raise the limits `fs.inotify.max_user_watches` and `fs.inotify.max_user_instances`, or end other programs that watch files");
-                report::problems(&problem.into(), style)
-            }
-            News::Outputs(paths) => {
-                let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
-                let problem =
-                    Problem::warning(format!("changed by every build, and not watched any more: {}", names.join(", ")))
-                        .with_hint("name the folders of the sources in `build.watch_dir`");
-                report::problems(&problem.into(), style)
-            }
-        });
     }
 }
 

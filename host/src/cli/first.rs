@@ -4,9 +4,11 @@ use futures::future::join_all;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+use super::reporter::Reporter;
+use crate::bindings::logging::Level;
 use crate::config::{Problem, Problems};
 use crate::dev::Worker;
-use crate::report::{self, Style, terminal};
+use crate::report::log::Record;
 use crate::triggers::http::{NotBuilt, serve};
 
 /// Builds `workers`, one after the other: cargo uses all cores by itself. From now on their sources are watched.
@@ -17,7 +19,7 @@ use crate::triggers::http::{NotBuilt, serve};
 /// # Errors
 ///
 /// When it does not depend on the sources: there is no compiler, for example; or what was to be served without building is not there.
-pub(super) async fn build(workers: &mut [Worker], listener: &TcpListener, style: Style) -> Result<(), Problems> {
+pub(super) async fn build(workers: &mut [Worker], listener: &TcpListener, reporter: &Reporter) -> Result<(), Problems> {
     let mut hopeless = Problems::default();
     let mut waiting = Vec::new();
     for worker in workers {
@@ -28,10 +30,9 @@ pub(super) async fn build(workers: &mut [Worker], listener: &TcpListener, style:
             continue;
         }
         let has_last = worker.take_last_build().await;
-        terminal::stderr(&report::problems(&Problems::from(error), style));
+        reporter.problems(&Problems::from(error));
         if has_last {
-            let name = &worker.project.name;
-            terminal::stderr(&report::kept(name, "this build failed, an earlier one has left something", style));
+            reporter.kept(&worker.project.name, "this build failed, an earlier one has left something");
         } else {
             waiting.push(worker);
         }
@@ -42,9 +43,10 @@ pub(super) async fn build(workers: &mut [Worker], listener: &TcpListener, style:
     }
     let failed = |error: std::io::Error| Problem::error(format!("could not listen: {error}"));
     let address = listener.local_addr().map_err(failed)?;
-    terminal::stderr(&format!(
-        "waiting for sources that can be built; requests are answered with 503: http://{address}\n"
-    ));
+    let url = format!("http://{address}");
+    let message = format!("waiting for sources that can be built; requests are answered with 503: {url}");
+    let waits = Record::new(Level::Warn, "build", &message).with("event", "waiting").with("url", url);
+    reporter.console().show(&waits.shown_as(message + "\n"));
     let meanwhile = second(listener).map_err(failed)?;
     let (built, done) = oneshot::channel::<()>();
     let building = async move {

@@ -3,12 +3,16 @@
 //! Only here are environment variables read (each flag has one, `MINIFLOW_` and its name), and only here and in
 //! `report` is anything printed. The exit code is 0, 1 if the command failed, 2 if the arguments make no sense.
 
+mod browser;
 mod check;
 pub mod client;
 mod dev;
 mod first;
 mod place;
+mod ports_file;
 mod project;
+mod reporter;
+mod serve;
 mod stop;
 #[cfg(test)]
 mod tests;
@@ -21,7 +25,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub use self::dev::{CronCatchUp, DevOptions, Durability, LogLevel, StateFolder};
+pub use self::dev::{CronCatchUp, DevOptions, Durability, LogFormat, LogLevel, StateFolder};
 use crate::config::{Problem, Problems};
 use crate::report::{self, Style, terminal};
 
@@ -75,7 +79,7 @@ fn run(cli: Cli, style: Style) -> Result<(), Problems> {
         .build()
         .map_err(|error| Problem::error(format!("could not start threads: {error}")))?;
     match cli.command {
-        Command::Dev(args) => runtime.block_on(dev::run(args, style)),
+        Command::Dev(args) => runtime.block_on(serve::run(args, style)),
         Command::Check(args) => runtime.block_on(check::run(args, style)),
         Command::Time(args) => runtime.block_on(time::run(args)),
     }

@@ -3,9 +3,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, Parser};
 
-use super::dev::{CronCatchUp, DevArgs, DevOptions, Durability, LogLevel, StateFolder};
+use super::dev::{CronCatchUp, DevArgs, DevOptions, Durability, StateFolder};
 use super::{Cli, Command, place};
+use crate::bindings::logging::Level;
 use crate::config::{Project, Source};
+use crate::report::Style;
+use crate::report::log::Format;
 use crate::session;
 
 fn parse(arguments: &str) -> DevArgs {
@@ -57,7 +60,8 @@ fn without_flags_there_are_defaults() {
             api_token: None,
             allow_anyone: false,
             on_divergence: session::OnDivergence::Pause,
-            log_level: LogLevel::Info,
+            ports_file: None,
+            open: false,
         }
     );
 }
@@ -65,7 +69,7 @@ fn without_flags_there_are_defaults() {
 #[test]
 fn flags_are_taken() {
     assert_eq!(
-        options("dev x --port 0 --ip ::1 --persist-to s --durability full --log-level log --no-build"),
+        options("dev x --port 0 --ip ::1 --persist-to s --durability full --no-build"),
         DevOptions {
             address: "[::1]:0".parse().expect("an address"),
             state: StateFolder::Given(PathBuf::from("s")),
@@ -77,13 +81,19 @@ fn flags_are_taken() {
             api_token: None,
             allow_anyone: false,
             on_divergence: session::OnDivergence::Pause,
-            log_level: LogLevel::Info,
+            ports_file: None,
+            open: false,
         }
     );
     assert_eq!(options("dev --ephemeral --persist-to s").state, StateFolder::None);
-    for (name, level) in [("none", LogLevel::None), ("error", LogLevel::Error), ("debug", LogLevel::Debug)] {
-        assert_eq!(options(&format!("dev --log-level {name}")).log_level, level);
+    let levels =
+        [("none", None), ("error", Some(Level::Error)), ("log", Some(Level::Info)), ("debug", Some(Level::Debug))];
+    for (name, level) in levels {
+        assert_eq!(parse(&format!("dev --log-level {name}")).least(), level);
     }
+    assert_eq!(parse("dev --log-format json").format(Style::Coloured), Format::Json);
+    assert_eq!(parse("dev").format(Style::Coloured), Format::Text(Style::Coloured));
+    assert_eq!(options("dev --ports-file p.json --open").ports_file, Some(PathBuf::from("p.json")));
 }
 
 #[test]

@@ -9,6 +9,7 @@ pub(super) mod environment;
 mod error;
 mod last;
 mod messages;
+mod output;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +33,11 @@ pub(crate) const TARGET: &str = "wasm32-wasip2";
 pub trait Progress: Send + Sync {
     /// Shows one line. Must not block for long: the build waits for it.
     fn line(&self, line: &str);
+
+    /// Whether it also takes what compilers and commands print, line by line. Otherwise that goes to the terminal as it is.
+    fn takes_output(&self) -> bool {
+        false
+    }
 }
 
 /// Builds `project` and returns the file of its component.
@@ -49,7 +55,7 @@ pub async fn build(project: &Project, progress: &dyn Progress) -> Result<PathBuf
             let environment = Environment::inherited();
             toolchain::ensure_target(&environment, folder_of(manifest), progress).await?;
             progress.line(&format!("building {} for {TARGET}", project.name));
-            let component = Cargo { environment: &environment, manifest, is_quiet: false }.build().await?;
+            let component = Cargo { environment: &environment, manifest, is_quiet: false }.build(progress).await?;
             last::remember(manifest, &component);
             Ok(component)
         }
@@ -134,7 +140,7 @@ fn build_in_turn(folder: &Path) -> Result<PathBuf, BuildError> {
         let lock = File::create(&path).map_err(file_error(&path))?;
         lock.lock().map_err(file_error(&path))?;
         toolchain::ensure_target(&environment, folder_of(&manifest), &Silent).await?;
-        let component = cargo.build().await?;
+        let component = cargo.build(&Silent).await?;
         last::remember(&manifest, &component);
         Ok(component)
     })
@@ -156,15 +162,19 @@ fn folder_of(manifest: &Path) -> &Path {
 
 async fn run_command(build: &BuildCommand, progress: &dyn Progress) -> Result<(), BuildError> {
     progress.line(&format!("running `{}`", build.command));
-    let status = shell(&build.command)
-        .current_dir(&build.cwd)
-        .stdin(Stdio::null())
+    let mut command = shell(&build.command);
+    command.current_dir(&build.cwd).stdin(Stdio::null()).kill_on_drop(true);
+    if progress.takes_output() {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    } else {
         // Standard output is for data, and what a build prints is none.
-        .stdout(std::io::stderr())
-        .kill_on_drop(true)
-        .status()
-        .await
-        .map_err(|source| BuildError::Start { program: build.command.clone(), source })?;
+        command.stdout(std::io::stderr());
+    }
+    let not_started = |source| BuildError::Start { program: build.command.clone(), source };
+    let mut child = command.spawn().map_err(not_started)?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    futures::join!(output::pass(stdout, progress), output::pass(stderr, progress));
+    let status = child.wait().await.map_err(not_started)?;
     if status.success() { Ok(()) } else { Err(BuildError::CommandFailed { command: build.command.clone(), status }) }
 }
 
@@ -200,20 +210,28 @@ impl Cargo<'_> {
         }
     }
 
-    async fn build(&self) -> Result<PathBuf, BuildError> {
+    async fn build(&self, progress: &dyn Progress) -> Result<PathBuf, BuildError> {
         let mut command = self.environment.command(&self.environment.cargo, folder_of(self.manifest));
         command.args(["build", "--release", "--target", TARGET, "--message-format=json-render-diagnostics"]);
         command.arg("--manifest-path").arg(self.manifest);
         if self.is_quiet {
             command.arg("--quiet");
         }
+        if progress.takes_output() {
+            command.stderr(Stdio::piped());
+        }
         let mut child = command.stdout(Stdio::piped()).spawn().map_err(|source| self.not_started(source))?;
         let stdout = child.stdout.take().expect("standard output is piped, and taken once");
         let mut lines = BufReader::new(stdout).split(b'\n');
-        let mut artifacts = Vec::new();
-        while let Some(line) = lines.next_segment().await.map_err(|source| self.not_started(source))? {
-            artifacts.extend(messages::artifact(&line, self.manifest));
-        }
+        let read = async {
+            let mut artifacts = Vec::new();
+            while let Some(line) = lines.next_segment().await.map_err(|source| self.not_started(source))? {
+                artifacts.extend(messages::artifact(&line, self.manifest));
+            }
+            Ok::<_, BuildError>(artifacts)
+        };
+        let (artifacts, ()) = futures::join!(read, output::pass(child.stderr.take(), progress));
+        let artifacts = artifacts?;
         let status = child.wait().await.map_err(|source| self.not_started(source))?;
         if !status.success() {
             return Err(BuildError::CargoFailed { manifest: self.manifest.to_owned(), status });

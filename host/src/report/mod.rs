@@ -8,18 +8,17 @@
 mod style;
 
 mod banner;
-mod console;
 mod problems;
 mod reload;
 mod time;
 
+pub mod log;
 pub mod terminal;
 
 pub(crate) use banner::units;
 pub use banner::{Banner, Served, StateKept, missed};
-pub use console::{Console, Printer};
-pub use problems::problems;
-pub use reload::{kept, reload, unchanged};
+pub use problems::{problem, problems};
+pub use reload::{changed, kept, reload, unchanged};
 pub use style::Style;
 pub use time::time;
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use miniflow_runtime::engine::StepKey;
 use miniflow_runtime::{Fit, StepKind};
+use serde_json::{Value, json};
 
 use super::Style;
 use super::banner::table;
@@ -49,6 +50,17 @@ pub fn reload(reload: &Reload, build: Option<Duration>, style: Style) -> String 
         counts(reload)
     ));
     text
+}
+
+/// Returns, for programs, the instances of which something is to be said: what, how many, and the first ids.
+#[must_use]
+pub fn changed(reload: &Reload) -> Vec<Value> {
+    let groups = groups(&reload.checked, reload.on_divergence);
+    let value = |Group { workflow, what, ids }: &Group<'_>| {
+        let first: Vec<_> = ids.iter().take(IDS_MAX).collect();
+        json!({ "workflow": workflow, "what": what, "count": ids.len(), "ids": first })
+    };
+    groups.iter().map(value).collect()
 }
 
 /// Instances of which the same is to be said.

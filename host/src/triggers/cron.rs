@@ -31,11 +31,12 @@ impl CronRunner for Crons {
             let generation = slot.wait_for(|_| true).await;
             let took = Stopwatch::start();
             let outcome = generation.fire(cron.clone(), time).await;
-            let ms = took.elapsed().as_millis();
+            let duration_ms = u64::try_from(took.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let (kind, event) = ("cron", outcome.as_str());
             // Why it failed has been told where it happened.
             match outcome.error {
-                None => tracing::info!("cron `{cron}` of {worker}: ok ({ms} ms)"),
-                Some(_) => tracing::warn!("cron `{cron}` of {worker}: {} ({ms} ms)", outcome.as_str()),
+                None => tracing::info!(kind, event, %worker, cron, duration_ms, "cron `{cron}` of {worker}: {event} ({duration_ms} ms)"),
+                Some(_) => tracing::warn!(kind, event, %worker, cron, duration_ms, "cron `{cron}` of {worker}: {event} ({duration_ms} ms)"),
             }
             drop(hold);
         });

@@ -25,7 +25,6 @@ use super::limits::CpuBudget;
 use super::state::GuestState;
 use super::trap;
 use super::workers::Workers;
-use crate::bindings::logging::Level;
 
 /// Runs that are being started or replayed at a time: enough to keep the machine busy, few enough to keep memory small.
 const STARTS_MAX: usize = 64;
@@ -177,7 +176,7 @@ fn event(run: &Run) -> WorkflowEvent {
 
 fn died(run: &Run, store: &Store<GuestState>, error: &wasmtime::Error) {
     let death = trap::explain(store, error);
-    store.data().console().tell(Level::Error, death.report());
+    // What becomes of it is logged with what it does to the instance.
     let error = ErrorInfo { backtrace: death.backtrace, ..ErrorInfo::new("Error", death.message) };
     run.ended(RunEnd::Trapped { error });
 }

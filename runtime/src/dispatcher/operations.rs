@@ -134,7 +134,7 @@ impl<S: Storage> Core<S> {
         let is_new = self.residents.get(&key).is_some_and(|resident| resident.is_new);
         let wake_at = match self.forget(key) {
             Some(Resident { fixed, instance, .. }) => {
-                tracing::info!(workflow = %fixed.workflow, instance = %fixed.id, "deleted");
+                tracing::info!(workflow = %fixed.workflow, instance = %fixed.id, event = "deleted", "deleted");
                 instance.wake_at()
             }
             // What cannot be read has no timer.

@@ -8,7 +8,9 @@ use super::core::{After, Core, Start};
 use super::message::{InstanceKey, RunId, RunMessage};
 use super::resident::Active;
 use crate::clock::Timestamp;
-use crate::engine::{Answer, Command, Entry, Instance, InstanceStatus, Outcome, StepKey, StepKind, StepState, limits};
+use crate::engine::{
+    Answer, Command, Entry, ErrorInfo, Instance, InstanceStatus, Outcome, StepKey, StepKind, StepState, limits,
+};
 use crate::run::{Run, RunEvent};
 use crate::storage::{NewInstance, Storage, Trigger};
 
@@ -320,12 +322,12 @@ pub(super) fn retry_is_due(instance: &Instance, now: Timestamp) -> bool {
     instance.deadlines().any(due)
 }
 
-/// One line per transition: what a developer follows at the terminal.
+/// One line per transition: what a developer follows at the terminal. `event` is for programs that read the log, and never changes.
 pub(super) fn log(fixed: &NewInstance, instance: &Instance, entry: &Entry) {
     if tracing::level_filters::LevelFilter::current() < tracing::Level::WARN {
         return;
     }
-    let NewInstance { workflow, id: instance_id, .. } = fixed;
+    let NewInstance { workflow, id, .. } = fixed;
     let step = entry.step().and_then(|no| instance.step(no));
     let name = Shown(step.map(|step| &step.key));
     let attempt = step.and_then(|step| match &step.state {
@@ -333,43 +335,61 @@ pub(super) fn log(fixed: &NewInstance, instance: &Instance, entry: &Entry) {
         _ => None,
     });
     match entry {
-        Entry::Running if instance.steps().is_empty() => tracing::info!(%workflow, instance = instance_id, "started"),
-        Entry::Completed { .. } => tracing::info!(%workflow, instance = instance_id, "complete"),
-        Entry::Terminated => tracing::info!(%workflow, instance = instance_id, "terminated"),
-        Entry::Paused => tracing::info!(%workflow, instance = instance_id, "paused"),
-        Entry::Resumed => tracing::info!(%workflow, instance = instance_id, "resumed"),
-        Entry::Restarted { .. } => tracing::info!(%workflow, instance = instance_id, "restarted"),
+        Entry::Running if instance.steps().is_empty() => {
+            tracing::info!(%workflow, instance = id, event = "started", "started");
+        }
+        Entry::Completed { .. } => tracing::info!(%workflow, instance = id, event = "complete", "complete"),
+        Entry::Terminated => tracing::info!(%workflow, instance = id, event = "terminated", "terminated"),
+        Entry::Paused => tracing::info!(%workflow, instance = id, event = "paused", "paused"),
+        Entry::Resumed => tracing::info!(%workflow, instance = id, event = "resumed", "resumed"),
+        Entry::Restarted { .. } => tracing::info!(%workflow, instance = id, event = "restarted", "restarted"),
         Entry::RollbackStarted { cause, .. } => {
-            tracing::warn!(%workflow, instance = instance_id, "rolling back: {cause}");
+            tracing::warn!(%workflow, instance = id, event = "rollback_started", error = %Whole(cause), "rolling back");
         }
-        Entry::RollbackFinished { error: None } => tracing::info!(%workflow, instance = instance_id, "rolled back"),
+        Entry::RollbackFinished { error: None } => {
+            tracing::info!(%workflow, instance = id, event = "rolled_back", "rolled back");
+        }
         Entry::RollbackFinished { error: Some(error) } => {
-            tracing::error!(%workflow, instance = instance_id, "rollback failed: {error}");
+            tracing::error!(%workflow, instance = id, event = "rollback_failed", error = %Whole(error), "rollback failed");
         }
-        Entry::Errored { error } => tracing::error!(%workflow, instance = instance_id, "errored: {error}"),
+        Entry::Errored { error } => {
+            tracing::error!(%workflow, instance = id, event = "errored", error = %Whole(error), "errored");
+        }
         Entry::StepStarted { key, .. } => {
             let what = if key.kind == StepKind::Rollback { "rollback of the step begins" } else { "step begins" };
-            tracing::debug!(%workflow, instance = instance_id, step = %key, attempt = 1, "{what}");
+            tracing::debug!(%workflow, instance = id, step = %key, attempt = 1, event = "attempt_started", "{what}");
         }
         Entry::AttemptStarted { attempt, .. } => {
-            tracing::debug!(%workflow, instance = instance_id, step = %name, attempt, "step begins again");
+            tracing::debug!(%workflow, instance = id, step = %name, attempt, event = "attempt_started", "step begins again");
         }
         Entry::StepSucceeded { .. } => {
-            tracing::debug!(%workflow, instance = instance_id, step = %name, attempt, "step done");
+            tracing::debug!(%workflow, instance = id, step = %name, attempt, event = "succeeded", "step done");
         }
         Entry::AttemptFailed { error, .. } => {
-            tracing::warn!(%workflow, instance = instance_id, step = %name, attempt, "attempt failed, retrying: {error}");
+            let (what, error) = ("attempt failed, retrying", Whole(error));
+            tracing::warn!(%workflow, instance = id, step = %name, attempt, event = "attempt_failed", %error, "{what}");
         }
         Entry::StepFailed { error, .. } => {
-            tracing::warn!(%workflow, instance = instance_id, step = %name, attempt, "step failed: {error}");
+            let error = Whole(error);
+            tracing::warn!(%workflow, instance = id, step = %name, attempt, event = "failed", %error, "step failed");
         }
         Entry::SleepStarted { key, .. } => {
-            tracing::debug!(%workflow, instance = instance_id, step = %key, "sleeps");
+            tracing::debug!(%workflow, instance = id, step = %key, event = "sleeps", "sleeps");
         }
         Entry::WaitStarted { key, event_type, .. } => {
-            tracing::debug!(%workflow, instance = instance_id, step = %key, "waits for event `{event_type}`");
+            tracing::debug!(%workflow, instance = id, step = %key, event = "waits", "waits for event `{event_type}`");
         }
         _ => {}
+    }
+}
+
+/// An error with where it came from, if that is known.
+struct Whole<'a>(&'a ErrorInfo);
+
+impl std::fmt::Display for Whole<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)?;
+        self.0.backtrace.as_ref().map_or(Ok(()), |backtrace| write!(f, "\n{backtrace}"))
     }
 }
 

@@ -281,7 +281,7 @@ fn lines_below_the_log_level_are_not_printed() {
         // Printed in order and to the end before the process has stopped.
         let (_, log) = server.stop();
         let words = ["a-debug", "a-info", "a-log", "a-warn", "a-error", "one-step/a complete", "step begins"];
-        words.into_iter().filter(|word| log.contains(word)).collect::<Vec<_>>().join(" ")
+        words.into_iter().filter(|word| log.contains(&format!(" {word}"))).collect::<Vec<_>>().join(" ")
     };
     assert_eq!(said("none"), "");
     assert_eq!(said("error"), "a-error");

@@ -27,6 +27,7 @@ mod restart;
 mod rollback;
 mod scheduled;
 mod sessions;
+mod terminal;
 mod tidy;
 mod time;
 mod workflows;

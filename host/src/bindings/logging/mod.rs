@@ -4,6 +4,10 @@
 
 mod host;
 
+use std::sync::Arc;
+
+use miniflow_runtime::Clock;
+
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -17,6 +21,20 @@ pub enum Level {
     Warn,
     /// `console.error`, and what is written to standard error.
     Error,
+}
+
+impl Level {
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Log => "log",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
 }
 
 /// An instance of a workflow, by its names.
@@ -58,4 +76,7 @@ pub struct LogLine {
 pub trait LogSink: Send + Sync + 'static {
     /// Takes a line. Called from the guests' own tasks: must not block.
     fn line(&self, line: LogLine);
+
+    /// Says by which clock things happen. Called once, before there are lines.
+    fn keep_time(&self, _clock: Arc<dyn Clock>) {}
 }

@@ -12,8 +12,10 @@ mod fetch;
 mod instances;
 mod not_built;
 mod server;
+mod told;
 
 pub use fetch::{Fetch, Turns};
 pub use not_built::NotBuilt;
 pub use server::{GRACE, Peer, Service, serve};
+pub use told::Told;
 pub use wasmtime_wasi_http::WasiBody as Body;

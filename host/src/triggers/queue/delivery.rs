@@ -47,20 +47,25 @@ impl Consumer {
         if consumed.is_some() {
             let done = fates.iter().filter(|fate| **fate == Fate::Done).count();
             self.report(&handed, &fates);
-            tracing::info!("queue {queue} {done}/{} ({} ms)", handed.len(), took.elapsed().as_millis());
+            let duration_ms = u64::try_from(took.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let (kind, messages) = ("queue", handed.len());
+            tracing::info!(kind, event = "batch", %queue, messages, done, duration_ms, "queue {queue} {done}/{messages} ({duration_ms} ms)");
         }
     }
 
     fn report(&self, handed: &[Handed], fates: &[Fate]) {
-        let queue = &self.options.queue;
+        let (queue, kind) = (&self.options.queue, "queue");
         for (Handed { id, attempts, .. }, fate) in handed.iter().zip(fates) {
             match fate {
-                Fate::Again(_) => tracing::debug!("retrying message \"{id}\" on queue \"{queue}\""),
+                Fate::Again(_) => {
+                    tracing::debug!(kind, event = "retry", %queue, id, "retrying message \"{id}\" on queue \"{queue}\"")
+                }
                 Fate::Moved(to) => tracing::warn!(
+                    kind, event = "dead_lettered", %queue, id, %to, attempts,
                     "moving message \"{id}\" of queue \"{queue}\" to dead letter queue \"{to}\" after {attempts} failed attempts"
                 ),
                 Fate::Dropped => {
-                    tracing::warn!("dropped message \"{id}\" of queue \"{queue}\" after {attempts} failed attempts");
+                    tracing::warn!(kind, event = "dropped", %queue, id, attempts, "dropped message \"{id}\" of queue \"{queue}\" after {attempts} failed attempts");
                 }
                 Fate::Done | Fate::Returned => {}
             }
