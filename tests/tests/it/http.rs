@@ -233,8 +233,8 @@ fn an_error_of_the_handler_is_a_500_whose_reason_only_the_developer_sees() {
 fn what_outlives_the_answer_is_done_after_it() {
     let server = behaviours();
     assert_eq!(server.get("/wait-until?ms=200&msg=done-later").expect(200).text(), "answered");
-    assert!(server.lines_with("done-later").is_empty());
-    server.wait_for_line("done-later");
+    assert!(server.lines_with("log   done-later").is_empty());
+    server.wait_for_line("log   done-later");
 }
 
 #[test]
