@@ -8,7 +8,7 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 
 use crate::bindings::miniflow::worker::environment::{self, Binding, Variable};
-use crate::{Error, Fetcher, ObjectNamespace, Queue, Result, Workflow, host};
+use crate::{Error, Fetcher, KvStore, ObjectNamespace, Queue, Result, Workflow, host};
 
 /// The bindings of the Worker. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -71,6 +71,17 @@ impl Env {
         host::required("`Env::queue`");
         bound(name, "queue")?;
         Ok(Queue::bound_as(name))
+    }
+
+    /// Returns the KV namespace bound as `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BindingError`] when no KV namespace of that name is bound.
+    pub fn kv(&self, name: &str) -> Result<KvStore> {
+        host::required("`Env::kv`");
+        bound(name, "KV namespace")?;
+        Ok(KvStore::bound_as(name))
     }
 
     /// Returns the Durable Objects of the class bound as `name`.

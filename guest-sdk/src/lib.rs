@@ -70,6 +70,7 @@ mod env;
 mod error;
 mod host;
 mod http_api;
+pub mod kv;
 pub mod prelude;
 mod queue;
 mod scheduled;
@@ -91,6 +92,7 @@ pub use http_api::{
     Body, ByteStream, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Response, RouteContext,
     RouteParams, Router,
 };
+pub use kv::{KvError, KvStore};
 pub use miniflow_sdk_macros::{durable_object, event, workflow};
 pub use queue::{
     BatchMessageBuilder, BatchSendMessage, Message, MessageBatch, MessageBuilder, MessageExt, MessageIter, Queue,

@@ -23,6 +23,7 @@ use miniflow_runtime::{Clock, Dispatcher, Handle, Options, WorkflowDefinition};
 use tokio::net::TcpListener;
 
 use crate::api::{Api, ApiOptions, instant};
+use crate::bindings::kv::Namespaces;
 use crate::bindings::logging::LogSink;
 use crate::bindings::queue::Queues;
 use crate::config::{Problem, Problems};
@@ -89,7 +90,7 @@ pub struct Server {
     api: Api,
     session: Session,
     objects: Objects,
-    consumers: Arc<Consumers>,
+    stores: Stores,
     dispatcher: Dispatcher,
     mover: Mover,
     definitions: Vec<WorkflowDefinition>,
@@ -164,10 +165,12 @@ impl Server {
         services.set_inward(Arc::clone(&passing) as _);
         let queues = Queues::new(state.as_ref().map(StateDirectory::path), durability, Arc::clone(&services.clock));
         services.set_queues(queues.clone());
+        let namespaces = Namespaces::new(state.as_ref().map(StateDirectory::path), durability, Arc::clone(&clock));
+        services.set_namespaces(namespaces.clone());
         session.put(&connected);
         objects.ring();
-        let consumers = Arc::new(Consumers::new(queues));
-        consume(&consumers, &session).map_err(|error| storage_problem(&error))?;
+        let stores = Stores { consumers: Arc::new(Consumers::new(queues)), namespaces };
+        stores.follow(&session).map_err(|error| storage_problem(&error))?;
         let members = session.members();
         let first = members.first().map_or("", |member| member.name());
         let mover = Mover::new(moved, dispatcher.handle(), state.as_ref().map(StateDirectory::path));
@@ -188,7 +191,7 @@ impl Server {
             api,
             session,
             objects,
-            consumers,
+            stores,
             dispatcher,
             mover,
             definitions,
@@ -219,16 +222,16 @@ impl Server {
     /// The queues of its Workers.
     #[must_use]
     pub fn queues(&self) -> &Queues {
-        self.consumers.queues()
+        self.stores.consumers.queues()
     }
 
     /// What puts new builds and configurations in place while it is served.
     #[must_use]
     pub fn reloader(&self) -> Reloader {
-        let (consumers, session) = (Arc::clone(&self.consumers), self.session.clone());
+        let (stores, session) = (self.stores.clone(), self.session.clone());
         let put = move || {
-            if let Err(error) = consume(&consumers, &session) {
-                tracing::error!("queues cannot be consumed: {error}");
+            if let Err(error) = stores.follow(&session) {
+                tracing::error!("queues and KV namespaces cannot be used: {error}");
             }
         };
         let clock = Arc::new(self.mover.clock().clone());
@@ -310,7 +313,7 @@ impl Server {
     pub async fn stop(self, grace: Duration) {
         self.mover.save();
         self.session.retire();
-        futures::join!(self.objects.stop(grace), self.consumers.stop(grace), self.dispatcher.shutdown(grace));
+        futures::join!(self.objects.stop(grace), self.stores.consumers.stop(grace), self.dispatcher.shutdown(grace));
     }
 }
 
@@ -368,13 +371,25 @@ async fn keep_time(mover: &Mover) -> Infallible {
     future::join(skip, look).await.0
 }
 
-/// Has the queues consumed that the Workers are configured to consume. To be called again when they are others.
-fn consume(consumers: &Consumers, session: &Session) -> Result<(), StorageError> {
-    if session.uses_queues() {
-        consumers.queues().open()?;
+/// Queues and KV namespaces, which are opened when a Worker has one.
+#[derive(Clone)]
+struct Stores {
+    consumers: Arc<Consumers>,
+    namespaces: Namespaces,
+}
+
+impl Stores {
+    /// Opens what the Workers have, and has the queues consumed that they are configured to consume. To be called again when they are others.
+    fn follow(&self, session: &Session) -> Result<(), StorageError> {
+        if session.uses_kv() {
+            self.namespaces.open()?;
+        }
+        if session.uses_queues() {
+            self.consumers.queues().open()?;
+        }
+        self.consumers.set(session.consumptions(), |worker| Arc::new(session.slot(worker)));
+        Ok(())
     }
-    consumers.set(session.consumptions(), |worker| Arc::new(session.slot(worker)));
-    Ok(())
 }
 
 /// What is wrong with the state, and what to do about it.

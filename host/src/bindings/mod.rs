@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 pub mod durable_object;
 pub mod environment;
+pub mod kv;
 pub mod logging;
 pub mod queue;
 pub mod steps;
@@ -32,6 +33,8 @@ pub enum Bound {
     Service(String),
     /// A queue to send messages to.
     Queue(queue::BoundQueue),
+    /// Keys and values: the id of a KV namespace.
+    Kv(String),
     /// Something of another Worker, which is not there.
     Absent {
         /// What it would be: as [`Bound::kind`].
@@ -51,6 +54,7 @@ impl Bound {
             Self::DurableObject(_) => "durable object",
             Self::Service(_) => "service",
             Self::Queue(_) => "queue",
+            Self::Kv(_) => "KV namespace",
             Self::Absent { kind, .. } => kind,
         }
     }

@@ -59,7 +59,6 @@ fn is_asked_for(node: &Node, path: &[&str]) -> bool {
 /// What would change something and is not run. To make one run is to remove its line.
 const NOT_RUN: &[&str] = &[
     "workflows[].jurisdiction",
-    "kv_namespaces",
     // Nobody works on these.
     "triggers.events",
     "agent_memory",

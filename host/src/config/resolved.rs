@@ -47,7 +47,7 @@ pub struct Project {
     /// Every file that was read, or would be if it existed: whatever is done to one of them, loading again may find something else.
     /// Absolute.
     pub watched_files: Vec<PathBuf>,
-    /// What the configuration asks for and this version does not run yet, such as `kv_namespaces`: once each.
+    /// What the configuration asks for and this version does not run yet, such as `r2_buckets`: once each.
     pub unsupported: Vec<String>,
     /// The keys of the configuration that change nothing in a local run.
     pub without_effect: Vec<String>,

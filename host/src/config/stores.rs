@@ -18,14 +18,15 @@ pub(super) fn kv_namespaces(document: &Document, problems: &mut Problems) -> Vec
             Some(_) => fields.required("id", "the id of the namespace").filter(|(_, id)| !id.is_empty()),
             None => binding,
         };
-        fields.optional("preview_id");
+        // A local run is what it is for.
+        let preview = fields.optional("preview_id").filter(|(_, id)| !id.is_empty());
         fields.check_remote();
         if let Some((node, "")) = item.get("id").and_then(|node| Some((node, node.text()?))) {
             let message =
                 format!("\"{}\" bindings should have a string \"id\" field but got {}.", fields.field, item.to_json());
             fields.error(node, message, "write the id of the namespace, or leave `id` out");
         }
-        if let (Some((node, binding)), Some((_, id))) = (binding, id) {
+        if let (Some((node, binding)), Some((_, id))) = (binding, preview.or(id)) {
             let place = Some(fields.place(node));
             namespaces.push(KvBinding { binding: binding.to_owned(), id: id.to_owned(), place });
         }

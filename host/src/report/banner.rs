@@ -130,7 +130,9 @@ impl Served<'_> {
             .queue_producers
             .iter()
             .map(|producer| [producer.binding.clone(), "queue".to_owned(), self.queue(&producer.queue, all)]);
-        let mut bindings: Vec<[String; 3]> = variables.chain(workflows).chain(queues).collect();
+        let namespaces = self.project.kv_namespaces.iter();
+        let namespaces = namespaces.map(|entry| [entry.binding.clone(), "KV namespace".to_owned(), entry.id.clone()]);
+        let mut bindings: Vec<[String; 3]> = variables.chain(workflows).chain(queues).chain(namespaces).collect();
         bindings.sort();
         bindings
     }

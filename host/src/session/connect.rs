@@ -92,7 +92,9 @@ impl View<'_> {
             };
             (name.clone(), bound)
         });
-        let mut bound: Vec<_> = vars.chain(queues::bound(self.project)).collect();
+        let namespaces = self.project.kv_namespaces.iter();
+        let namespaces = namespaces.map(|entry| (entry.binding.clone(), Bound::Kv(entry.id.clone())));
+        let mut bound: Vec<_> = vars.chain(queues::bound(self.project)).chain(namespaces).collect();
         let mut bind = |name: &str, found: Bound, place: Option<&Place>| {
             if let Bound::Absent { why, .. } = &found {
                 let problem = Problem::warning(format!("binding `{name}` of `{}`: {why}", self.project.name));

@@ -229,6 +229,12 @@ impl Session {
         queues::are_used(&self.members())
     }
 
+    /// Whether any Worker that was put in place has a KV namespace.
+    #[must_use]
+    pub fn uses_kv(&self) -> bool {
+        self.members().iter().any(|member| !member.project.kv_namespaces.is_empty())
+    }
+
     /// Where the generations of a Worker are found.
     #[must_use]
     pub fn slot(&self, worker: &str) -> Slot {

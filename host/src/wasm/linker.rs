@@ -7,7 +7,7 @@ use wasmtime::component::Linker;
 
 use super::bindings::Guest;
 use super::bindings::miniflow::worker::{
-    durable_object, environment, logging, object_sql, object_storage, queue, steps, types, workflow,
+    durable_object, environment, kv, logging, object_sql, object_storage, queue, steps, types, workflow,
 };
 use super::clock;
 use super::state::GuestState;
@@ -28,6 +28,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
     logging::add_to_linker::<_, Guest>(&mut linker, |state| state)?;
     workflow::add_to_linker::<_, Guest>(&mut linker, |state| state)?;
     queue::add_to_linker::<_, Guest>(&mut linker, |state| state)?;
+    kv::add_to_linker::<_, Guest>(&mut linker, |state| state)?;
     steps::add_to_linker::<_, Guest>(&mut linker, |state| state)?;
     durable_object::add_to_linker::<_, Guest>(&mut linker, |state| state)?;
     object_storage::add_to_linker::<_, Guest>(&mut linker, |state| state)?;

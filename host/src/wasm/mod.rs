@@ -13,6 +13,7 @@ mod clock;
 mod compiler;
 pub mod console;
 pub mod engine;
+mod gate;
 mod generation;
 pub mod inward;
 pub mod limits;

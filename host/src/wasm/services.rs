@@ -7,6 +7,7 @@ use tokio::sync::SetOnce;
 
 use super::inward::Inward;
 use super::workers::Workers;
+use crate::bindings::kv::Namespaces;
 use crate::bindings::logging::LogSink;
 use crate::bindings::queue::Queues;
 
@@ -21,6 +22,7 @@ pub struct Services {
     runtime: SetOnce<Handle>,
     inward: SetOnce<Arc<dyn Inward>>,
     queues: OnceLock<Queues>,
+    namespaces: OnceLock<Namespaces>,
 }
 
 impl Services {
@@ -28,7 +30,8 @@ impl Services {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, logs: Arc<dyn LogSink>) -> Self {
         let (runtime, inward) = (SetOnce::new(), SetOnce::new());
-        Self { clock, logs, workers: Workers::default(), runtime, inward, queues: OnceLock::new() }
+        let (queues, namespaces) = (OnceLock::new(), OnceLock::new());
+        Self { clock, logs, workers: Workers::default(), runtime, inward, queues, namespaces }
     }
 
     /// Says which runtime it is. Guests that ask for it wait until then. Only the first call counts.
@@ -49,6 +52,19 @@ impl Services {
     #[must_use]
     pub fn queues(&self) -> Option<Queues> {
         self.queues.get().cloned()
+    }
+
+    /// Says where keys and values are. Only the first call counts.
+    pub fn set_namespaces(&self, namespaces: Namespaces) {
+        if self.namespaces.set(namespaces).is_err() {
+            tracing::debug!("the KV namespaces were set already");
+        }
+    }
+
+    /// The KV namespaces of the session, if it has any.
+    #[must_use]
+    pub fn namespaces(&self) -> Option<Namespaces> {
+        self.namespaces.get().cloned()
     }
 
     /// The runtime, as soon as there is one. Cancel-safe.

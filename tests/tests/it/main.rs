@@ -15,6 +15,7 @@ mod examples;
 mod http;
 mod isolation;
 mod kit;
+mod kv;
 mod limits;
 mod objects;
 mod operations;

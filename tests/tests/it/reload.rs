@@ -52,7 +52,9 @@ impl Site {
                 { "name": "steady", "binding": "STEADY", "class_name": "Steady" },
                 { "name": "renamed", "binding": "RENAMED", "class_name": "Renamed" },
                 { "name": "busy", "binding": "BUSY", "class_name": "Busy" },
+                { "name": "counted", "binding": "COUNTED", "class_name": "Counted" },
             ],
+            "kv_namespaces": [{ "binding": "KV" }],
         });
         for (key, value) in more.as_object().unwrap() {
             config[key] = value.clone();
@@ -139,6 +141,20 @@ fn instances_go_on_with_the_new_code() {
     instance.send_event("go", "");
     instance.wait_for("complete");
     assert_eq!(instance.output(), "a b");
+}
+
+#[test]
+fn new_code_is_tried_without_a_trace() {
+    let site = Site::new();
+    let server = site.dev().start();
+    let instance = server.workflow("COUNTED").create("one", "");
+    instance.wait_for("waiting");
+    site.put(&second());
+    reloaded(&server, 1);
+    server.wait_for_line("not checked to the end: the code uses a KV namespace outside of a step (one)");
+    instance.send_event("go", "");
+    instance.wait_for("complete");
+    assert_eq!(instance.output(), 2, "the first run, and the one after the reload");
 }
 
 #[test]

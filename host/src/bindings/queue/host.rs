@@ -106,14 +106,11 @@ async fn ask<T>(
     binding: &str,
     question: impl AsyncFnOnce(Queues, BoundQueue) -> Result<Result<T, SendError>, super::WriterError>,
 ) -> Asked<T> {
-    if let Some(run) = store.with(|mut access| access.get().run().cloned()) {
-        run.blocks("uses a queue outside of a step").await;
-    }
-    let (queues, bound, busy) = store.with(|mut access| {
+    let (gate, queues, bound) = store.with(|mut access| {
         let state = access.get();
-        // A workflow that waits for an answer does not wait for itself.
-        (state.services().queues(), bound(state.bound(), binding), state.run().map(|run| run.busy()))
+        (state.gate(), state.services().queues(), bound(state.bound(), binding))
     });
+    let busy = gate.pass("uses a queue outside of a step").await?;
     let bound = match bound {
         Ok(bound) => bound,
         Err(error) => return Ok(Err(error)),

@@ -6,7 +6,7 @@ use miniflow_runtime::dispatcher::{BatchError, CreateOptions, RestartFrom, Statu
 use miniflow_runtime::engine::duration::DurationSpec;
 use miniflow_runtime::engine::{StepKind, text};
 use miniflow_runtime::storage::Retention;
-use miniflow_runtime::{ApiError as RuntimeError, Bytes, Handle, InstanceStatus, Run};
+use miniflow_runtime::{ApiError as RuntimeError, Bytes, Handle, InstanceStatus};
 use tokio::sync::Mutex;
 use wasmtime::component::{Accessor, Resource};
 
@@ -168,17 +168,7 @@ async fn ask<T>(
         Ok(found) => found,
         Err(error) => return Ok(Err(error)),
     };
-    let run = store.with(|mut access| access.get().run().cloned());
-    if let Some(run) = &run {
-        run.blocks("uses a workflow outside of a step").await;
-    }
-    // A run that sleeps in another branch is not put away before the answer is there.
-    let _busy = run.as_ref().map(Run::busy);
-    // What an object wrote is durable before anything comes of it elsewhere.
-    let object = store.with(|mut access| access.get().object().cloned());
-    if let Some(object) = object {
-        object.flush().await?;
-    }
+    let _busy = store.with(|mut access| access.get().gate()).pass("uses a workflow outside of a step").await?;
     let runtime = services.runtime().await.clone();
     Ok(question(runtime, workflow).await.map_err(api_error))
 }

@@ -158,7 +158,7 @@ fn every_kind_of_binding_is_taken() {
         );
         let namespace =
             |binding: &str, id: &str| KvBinding { binding: binding.to_owned(), id: id.to_owned(), place: None };
-        assert_eq!(project.kv_namespaces, [namespace("CACHE", "abc"), namespace("OTHER", "OTHER")]);
+        assert_eq!(project.kv_namespaces, [namespace("CACHE", "def"), namespace("OTHER", "OTHER")]);
         let service = |binding: &str, entrypoint: Option<&str>| ServiceBinding {
             binding: binding.to_owned(),
             service: "billing".to_owned(),

@@ -116,7 +116,8 @@ fn the_name_is_the_packages_when_the_configuration_has_none() {
 fn what_is_not_run_yet_is_named_once() {
     let folder = json(
         r#"{
-          "kv_namespaces": [{ "binding": "A" }, { "binding": "B" }],
+          "kv_namespaces": [{ "binding": "A" }],
+          "d1_databases": [{ "binding": "B" }, { "binding": "C" }],
           "triggers": { "crons": ["* * * * *"], "events": [] },
           "r2_buckets": [],
           "durable_objects": { "bindings": [{ "name": "D", "class_name": "D" }] },
@@ -128,7 +129,7 @@ fn what_is_not_run_yet_is_named_once() {
         }"#,
     );
     let project = loaded(&folder);
-    assert_eq!(project.unsupported, ["kv_namespaces", "assets"]);
+    assert_eq!(project.unsupported, ["assets", "d1_databases"]);
     assert!(project.warnings.is_empty(), "{}", project.warnings);
 }
 

@@ -206,3 +206,26 @@ impl WorkflowEntrypoint for Busy {
         Ok(format!("{before} {}", say(&step, "after").await?))
     }
 }
+
+/// Counts its runs in the namespace `KV`, outside of any step, then an event `go`. Output: the count.
+#[workflow]
+pub struct Counted {
+    env: Env,
+}
+
+impl WorkflowEntrypoint for Counted {
+    type Input = Value;
+    type Output = u32;
+
+    fn new(_ctx: Context, env: Env) -> Self {
+        Self { env }
+    }
+
+    async fn run(&self, _event: WorkflowEvent<Value>, step: WorkflowStep) -> Result<u32> {
+        let counts = self.env.kv("KV")?;
+        let count = counts.get("runs").json::<u32>().await?.unwrap_or_default() + 1;
+        counts.put("runs", count)?.execute().await?;
+        go(&step).await?;
+        Ok(count)
+    }
+}
