@@ -1,5 +1,7 @@
 //! A running `miniflow dev`.
 
+#[cfg(target_os = "linux")]
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
 
@@ -167,6 +169,21 @@ impl Server {
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux tells it");
         let kib: u64 = resident.trim().trim_end_matches(" kB").parse().expect("Linux tells it in kB");
         kib * 1024
+    }
+
+    /// Returns the files that it has open at present.
+    ///
+    /// # Panics
+    ///
+    /// When it is gone.
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    #[track_caller]
+    pub fn open_files(&self) -> Vec<PathBuf> {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        let files = std::fs::read_dir(folder).expect("the server is there");
+        // One may be closed meanwhile.
+        files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok()).collect()
     }
 
     fn end(&mut self) {

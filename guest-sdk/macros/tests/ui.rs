@@ -7,4 +7,5 @@ fn mistakes_are_explained_where_they_were_made() {
     cases.compile_fail("tests/ui/fetch_*.rs");
     cases.compile_fail("tests/ui/event_*.rs");
     cases.compile_fail("tests/ui/workflow_*.rs");
+    cases.compile_fail("tests/ui/durable_object_*.rs");
 }

@@ -155,6 +155,9 @@ pub(super) async fn send(
 ) -> Result<Response> {
     // A header of that name which came from somewhere else leads nowhere.
     headers.delete(ROUTE_HEADER)?;
+    if headers.get("upgrade")?.is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket")) {
+        return Err(Error::Fetch(format!("cannot fetch `{url}`: WebSockets are not run yet")));
+    }
     if let Some(route) = route {
         headers.set(ROUTE_HEADER, route.header())?;
     }

@@ -46,4 +46,34 @@ impl WorkflowEntrypoint for Second {
     }
 }
 
+#[durable_object]
+pub struct Room {}
+
+#[durable_object(fetch, alarm)]
+struct Quiet;
+
+impl DurableObject for Room {
+    fn new(_state: State, _env: Env) -> Self {
+        Self {}
+    }
+
+    async fn fetch(&self, req: Request) -> Result<Response> {
+        Response::ok(req.path())
+    }
+}
+
+impl DurableObject for Quiet {
+    fn new(_state: State, _env: Env) -> Self {
+        Self
+    }
+
+    async fn fetch(&self, _req: Request) -> Result<Response> {
+        Response::empty()
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        Response::empty()
+    }
+}
+
 fn main() {}

@@ -15,6 +15,7 @@ use miniflow_runtime::storage::Durability;
 use rusqlite::config::DbConfig;
 use rusqlite::fallible_iterator::FallibleIterator as _;
 use rusqlite::hooks::{AuthContext, Authorization};
+use rusqlite::limits::Limit;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Batch, Connection, OpenFlags, named_params};
 
@@ -37,6 +38,22 @@ const SETTINGS: &[(&str, &str)] = &[
     ("temp_store", "MEMORY"),
     ("foreign_keys", "ON"),
     ("trusted_schema", "OFF"),
+];
+
+/// What the guest's SQL may ask for: the platform's numbers, of which it documents columns, parameters and patterns. It documents 32 arguments of
+/// a function, and allows as many as this.
+const LIMITS: &[(Limit, i32)] = &[
+    // A little more than an entry has at most.
+    (Limit::SQLITE_LIMIT_LENGTH, 2_200_000),
+    (Limit::SQLITE_LIMIT_COLUMN, 100),
+    (Limit::SQLITE_LIMIT_EXPR_DEPTH, 100),
+    (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 5),
+    (Limit::SQLITE_LIMIT_VDBE_OP, 25_000),
+    (Limit::SQLITE_LIMIT_FUNCTION_ARG, 127),
+    (Limit::SQLITE_LIMIT_ATTACHED, 0),
+    (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 50),
+    (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 100),
+    (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 10),
 ];
 
 const TABLES: &str =
@@ -140,6 +157,9 @@ impl Database {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         connection.execute_batch(TABLES)?;
+        for (limit, most) in LIMITS {
+            connection.set_limit(*limit, *most)?;
+        }
         let guard = Guard::default();
         let (authorizer, progress) = (guard.clone(), guard.clone());
         connection.authorizer(Some(move |context: AuthContext<'_>| authorizer.authorize(context)))?;

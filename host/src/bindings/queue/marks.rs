@@ -69,6 +69,10 @@ impl Marks {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+
     use super::*;
 
     const AGAIN: Mark = Mark::Retry(None);
@@ -144,5 +148,45 @@ mod tests {
     #[test]
     fn a_message_that_is_not_there_is_ignored() {
         assert_eq!(outcome(false, |marks| assert!(!marks.mark(2, AGAIN))), [Mark::Ack, Mark::Ack]);
+    }
+
+    /// What a handler says: of one message or of all.
+    type Call = (Option<usize>, Mark);
+
+    /// The contract as it is written: the first call of a message counts, else the first of all, else the end of the handler; a delay is the
+    /// message's own, else the one that was said of all.
+    fn documented(calls: &[Call], messages: usize, failed: bool) -> Vec<Mark> {
+        let first = |of: Option<usize>| calls.iter().find(|(index, _)| *index == of).map(|(_, mark)| *mark);
+        let delay_of_all = match first(None) {
+            Some(Mark::Retry(delay)) => delay,
+            _ => None,
+        };
+        let otherwise = first(None).unwrap_or(if failed { AGAIN } else { Mark::Ack });
+        let outcome = |index| match first(Some(index)).unwrap_or(otherwise) {
+            Mark::Retry(delay) => Mark::Retry(delay.or(delay_of_all)),
+            Mark::Ack => Mark::Ack,
+        };
+        (0..messages).map(outcome).collect()
+    }
+
+    fn call() -> impl Strategy<Value = Call> {
+        let mark = prop_oneof![Just(Mark::Ack), option::of(0_u32..3).prop_map(Mark::Retry)];
+        (option::of(0_usize..4), mark)
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_said_in_whatever_order_means_what_is_documented(
+            calls in vec(call(), 0..8), messages in 0_usize..4, failed: bool,
+        ) {
+            let marks = Marks::new(messages);
+            for (of, mark) in &calls {
+                match of {
+                    Some(index) => { marks.mark(*index, *mark); }
+                    None => marks.mark_all(*mark),
+                }
+            }
+            prop_assert_eq!(marks.outcome(failed), documented(&calls, messages, failed));
+        }
     }
 }

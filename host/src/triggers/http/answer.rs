@@ -31,6 +31,12 @@ pub(super) fn no_fetch(worker: &str, classes: usize) -> Response<WasiBody> {
     text(StatusCode::NOT_IMPLEMENTED, format!("Worker `{worker}` has no fetch handler.{has}\n{how}\n"))
 }
 
+/// The request is to become a WebSocket.
+pub(super) fn no_websocket(path: &str) -> Response<WasiBody> {
+    let why = "WebSockets are not run by this version of miniflow: the Worker was not asked.";
+    text(StatusCode::NOT_IMPLEMENTED, format!("`{path}` was asked for a WebSocket.\n{why}\n"))
+}
+
 /// More requests in flight than are let in.
 pub(super) fn overloaded(max: usize) -> Response<WasiBody> {
     let why = format!("{max} requests are in progress and none of them has ended for a while.\n");

@@ -85,6 +85,11 @@ impl Fetch {
             Err(why) => return answer::bad_request(why),
         };
         inward::forget(request.headers_mut());
+        if is_websocket(request.headers()) {
+            // Nothing that the Worker could answer would be one.
+            tracing::warn!("`{}` was asked for a WebSocket, which is not run yet", request.uri().path());
+            return answer::no_websocket(request.uri().path());
+        }
         match self.ask(request, 0).await {
             Ok(response) => response,
             Err(Failure::NoFetch { worker, classes }) => answer::no_fetch(&worker, classes),
@@ -179,6 +184,11 @@ fn absolute<B>(mut request: Request<B>, local: SocketAddr) -> Result<Request<B>,
     parts.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
     *request.uri_mut() = Uri::from_parts(parts).map_err(|_| "its target is not a path")?;
     Ok(request)
+}
+
+/// Whether the client wants the connection to become a WebSocket.
+fn is_websocket(headers: &HeaderMap) -> bool {
+    headers.get(header::UPGRADE).is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 fn authority(headers: &HeaderMap, local: SocketAddr) -> Result<Authority, &'static str> {

@@ -9,6 +9,7 @@
 //! | `* /service/BINDING/…` | passes the request on to another Worker |
 //! | `GET /plain?url=&route=` | an ordinary request with the header that names a binding |
 //! | `GET /forged?url=&route=` | the same around the SDK, which does not let that header through |
+//! | `GET /websocket/BINDING/NAME` | asks the object for a WebSocket |
 //! | `GET /whoami` | the name of this Worker, and the URL it was asked for |
 
 mod objects;
@@ -73,6 +74,12 @@ async fn answer(req: Request, env: Env) -> Result<Response> {
             headers.set("miniflow-route", &query.route.unwrap_or_default())?;
             init.with_headers(headers);
             Fetch::Request(Request::new_with_init(&query.url.unwrap_or_default(), init)?).send().await
+        }
+        "websocket" => {
+            let stub = env.durable_object(word())?.get_by_name(word())?;
+            let mut init = RequestInit::new();
+            init.headers.set("Upgrade", "websocket")?;
+            stub.fetch_with_request(Request::new_with_init("http://inside.test/", init.with_method(Method::Get))?).await
         }
         "forged" => {
             let query: Query = req.query()?;

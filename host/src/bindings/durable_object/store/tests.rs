@@ -1,3 +1,5 @@
+mod laws;
+
 use super::*;
 
 fn database() -> Database {
@@ -152,6 +154,46 @@ fn sql_errors_are_sqlites() {
     assert!(error(&mut database, "SELEC 1").starts_with("near \"SELEC\": syntax error"));
     // Nothing else is lost with it.
     assert_eq!(number(&mut database, "SELECT count(*) FROM t"), 1);
+}
+
+#[test]
+fn sql_has_the_limits_of_the_platform() {
+    let mut database = database();
+    let list = |count: usize, each: &str| vec![each; count].join(", ");
+    let columns = |count: usize| (0..count).map(|n| format!("c{n}")).collect::<Vec<_>>().join(", ");
+    let select = |count: usize| vec!["SELECT 1"; count].join(" UNION ALL ");
+    for (allowed, refused, why) in [
+        (
+            format!("CREATE TABLE wide ({})", columns(100)),
+            format!("CREATE TABLE wider ({})", columns(101)),
+            "too many columns on wider",
+        ),
+        (
+            format!("SELECT max({})", list(127, "1")),
+            format!("SELECT max({})", list(128, "1")),
+            "too many arguments on function max",
+        ),
+        (select(5), select(6), "too many terms in compound SELECT"),
+        (
+            format!("SELECT 1{}", "+1".repeat(99)),
+            format!("SELECT 1{}", "+1".repeat(100)),
+            "Expression tree is too large (maximum depth 100)",
+        ),
+        (
+            format!("SELECT 'a' LIKE '{}'", "a".repeat(50)),
+            format!("SELECT 'a' LIKE '{}'", "a".repeat(51)),
+            "LIKE or GLOB pattern too complex",
+        ),
+        ("SELECT zeroblob(2200000)".to_owned(), "SELECT zeroblob(2200001)".to_owned(), "string or blob too big"),
+    ] {
+        database.exec(&allowed, &[]).unwrap_or_else(|error| panic!("{allowed}: {error}"));
+        let error = error(&mut database, &refused);
+        assert!(error.starts_with(why), "{refused}: {error}");
+    }
+    let parameters = |count: usize| vec![Value::Null; count];
+    database.exec(&format!("SELECT max({})", list(100, "?")), &parameters(100)).unwrap();
+    let error = database.exec(&format!("SELECT max({})", list(101, "?")), &parameters(101)).unwrap_err();
+    assert!(error.to_string().starts_with("too many SQL variables"), "{error}");
 }
 
 #[test]

@@ -1,5 +1,9 @@
 //! Durable Objects and service bindings.
 
+mod callers;
+mod life;
+mod limits;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
