@@ -14,6 +14,7 @@ mod guard;
 mod handlers;
 pub(crate) mod instant;
 mod jobs;
+mod kept;
 mod model;
 mod openapi;
 mod query;
@@ -21,6 +22,7 @@ mod request;
 mod routes;
 
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -28,6 +30,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body as HttpBody;
 use miniflow_runtime::{Clock, Handle};
 
+pub(crate) use kept::Kept;
 pub use openapi::document;
 
 use crate::session::Session;
@@ -152,7 +155,9 @@ impl Api {
         self.0.rules.authorize(request.headers(), surface, peer)?;
         let Found { op, parameters } = found?;
         let call = Call::read(parameters, request).await?;
-        handlers::run(&Context { shared: &self.0, surface }, op, call).await
+        let Shared { handle, catalog, .. } = &*self.0;
+        let view = View { source: Source::Served(handle), catalog, surface };
+        handlers::run(&Context { shared: &self.0, view }, op, call).await
     }
 
     fn document(&self, surface: Surface) -> Response<Body> {
@@ -169,10 +174,33 @@ impl Api {
     }
 }
 
-/// What a handler works with.
+/// What a handler works with that only reads.
+struct View<'a> {
+    source: Source<'a>,
+    catalog: &'a Catalog,
+    surface: Surface,
+}
+
+/// Who answers questions about what is kept.
+enum Source<'a> {
+    Served(&'a Handle),
+    Kept(&'a Kept),
+}
+
+impl View<'_> {
+    fn catalog(&self) -> &Catalog {
+        self.catalog
+    }
+
+    fn is_local(&self) -> bool {
+        self.surface == Surface::Local
+    }
+}
+
+/// What a handler works with that may change something.
 struct Context<'a> {
     shared: &'a Arc<Shared>,
-    surface: Surface,
+    view: View<'a>,
 }
 
 impl Context<'_> {
@@ -180,16 +208,16 @@ impl Context<'_> {
         &self.shared.handle
     }
 
-    fn catalog(&self) -> &Catalog {
-        &self.shared.catalog
-    }
-
-    fn is_local(&self) -> bool {
-        self.surface == Surface::Local
-    }
-
     fn clock(&self) -> &dyn Clock {
         &*self.shared.clock
+    }
+}
+
+impl<'a> Deref for Context<'a> {
+    type Target = View<'a>;
+
+    fn deref(&self) -> &View<'a> {
+        &self.view
     }
 }
 

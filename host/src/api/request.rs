@@ -42,6 +42,11 @@ impl Call {
         Ok(Self { parameters, query: Query::parse(parts.uri.query()), headers: parts.headers, body })
     }
 
+    /// A GET without headers.
+    pub(super) fn of_get(parameters: Vec<String>, query: Option<&str>) -> Self {
+        Self { parameters, query: Query::parse(query), headers: HeaderMap::new(), body: Bytes::new() }
+    }
+
     /// The variable part of the path at this place, from 0.
     pub(super) fn parameter(&self, place: usize) -> &str {
         self.parameters.get(place).map_or("", String::as_str)

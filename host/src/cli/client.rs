@@ -5,12 +5,14 @@
 
 use bytes::Bytes;
 use clap::Args;
-use http::{Method, Request, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 use crate::config::{Problem, Problems};
 
@@ -86,30 +88,91 @@ pub async fn post_json(port: u16, path: &str, body: &Value) -> Result<Value, Pro
 ///
 /// When no server is there, or what is there does not speak HTTP. Any answer is one.
 pub async fn call(port: u16, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, Problems> {
-    let stream = connect(port).await?;
-    let broken = |error: &dyn std::error::Error| {
-        Problems::from(
-            Problem::error(format!("the server on port {port} did not answer: {error}"))
-                .with_hint("is it a `miniflow dev`, and does it still run?"),
-        )
-    };
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
-    // Ends with the sender.
-    let connection = tokio::spawn(connection);
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(header::HOST, format!("localhost:{port}"))
-        .header(header::ACCEPT, "application/json")
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(Full::new(body.map(|body| Bytes::from(body.to_string())).unwrap_or_default()))
-        .map_err(|error| Problem::error(format!("`{path}` cannot be asked for: {error}")))?;
-    let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
-    let status = response.status();
-    let bytes = response.into_body().collect().await.map_err(|error| broken(&error))?.to_bytes();
-    drop(sender);
-    connection.abort();
+    let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+    let (status, bytes) = exchange(port, method, path, body).await?;
     Ok(Answer { status, body: read(&bytes) })
+}
+
+/// Sends the bytes of `body`, and returns those of the answer.
+///
+/// # Errors
+///
+/// As [`call`].
+pub async fn exchange(port: u16, method: Method, path: &str, body: Bytes) -> Result<(StatusCode, Bytes), Problems> {
+    let mut answer = Opened::of(port, method, path, body).await?;
+    let mut whole = Vec::new();
+    while let Some(bytes) = answer.next().await? {
+        whole.extend_from_slice(&bytes);
+    }
+    Ok((answer.status(), whole.into()))
+}
+
+/// Whether something listens on `port`.
+pub async fn is_there(port: u16) -> bool {
+    connect(port).await.is_ok()
+}
+
+/// An answer that is still coming.
+pub struct Opened {
+    port: u16,
+    response: Response<Incoming>,
+    // The connection ends with its task, and is wanted as long as the answer comes.
+    _connection: JoinSet<()>,
+    _sender: http1::SendRequest<Full<Bytes>>,
+}
+
+impl Opened {
+    /// Asks as [`call`] does, and waits for the head of the answer.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`].
+    pub async fn of(port: u16, method: Method, path: &str, body: Bytes) -> Result<Self, Problems> {
+        let stream = connect(port).await?;
+        let handshake = http1::handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = handshake.map_err(|error| broken(port, &error))?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            // What goes wrong with it is told by the answer.
+            let _ = connection.await;
+        });
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, format!("localhost:{port}"))
+            .header(header::ACCEPT, "application/json")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
+            .map_err(|error| Problem::error(format!("`{path}` cannot be asked for: {error}")))?;
+        let response = sender.send_request(request).await.map_err(|error| broken(port, &error))?;
+        Ok(Self { port, response, _connection: tasks, _sender: sender })
+    }
+
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
+        self.response.status()
+    }
+
+    /// The next bytes of its body; none after the last. May be dropped while it waits.
+    ///
+    /// # Errors
+    ///
+    /// When the answer breaks off.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Problems> {
+        while let Some(frame) = self.response.frame().await {
+            let frame = frame.map_err(|error| broken(self.port, &error))?;
+            if let Ok(bytes) = frame.into_data() {
+                return Ok(Some(bytes));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn broken(port: u16, error: &dyn std::error::Error) -> Problems {
+    Problem::error(format!("the server on port {port} did not answer: {error}"))
+        .with_hint("is it a `miniflow dev`, and does it still run?")
+        .into()
 }
 
 fn read(bytes: &[u8]) -> Value {

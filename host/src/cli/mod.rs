@@ -18,6 +18,7 @@ mod stop;
 mod tests;
 mod time;
 mod version;
+mod workflows;
 mod wrangler;
 
 use std::io::IsTerminal;
@@ -50,6 +51,7 @@ enum Command {
     Dev(dev::DevArgs),
     Check(check::CheckArgs),
     Time(time::TimeArgs),
+    Workflows(workflows::WorkflowsArgs),
 }
 
 /// Runs the program: parses its arguments, runs the command, and returns the exit code.
@@ -82,11 +84,21 @@ fn run(cli: Cli, style: Style) -> Result<(), Problems> {
         Command::Dev(args) => runtime.block_on(serve::run(args, style)),
         Command::Check(args) => runtime.block_on(check::run(args, style)),
         Command::Time(args) => runtime.block_on(time::run(args)),
+        Command::Workflows(args) => runtime.block_on(workflows::run(args, style)),
     }
 }
 
 fn style() -> Style {
+    style_of(std::io::stderr().is_terminal())
+}
+
+/// The style of data, which may go elsewhere than what is said about it.
+fn stdout_style() -> Style {
+    style_of(std::io::stdout().is_terminal())
+}
+
+fn style_of(is_terminal: bool) -> Style {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let is_dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
-    Style::of(std::io::stderr().is_terminal() && !is_dumb, no_color)
+    Style::of(is_terminal && !is_dumb, no_color)
 }

@@ -207,3 +207,25 @@ fn a_state_folder_that_cannot_be_used_is_named() {
     let below = said(&file.join("below"));
     assert!(below.starts_with("error: state cannot be kept in `") && below.ends_with(hint), "{below}");
 }
+
+// rules: A160
+#[test]
+fn every_command_about_workflows_says_how_it_is_used() {
+    let mut command = Cli::command().term_width(100);
+    command.build();
+    let workflows = command.find_subcommand_mut("workflows").expect("there is one");
+    let mut texts = String::new();
+    collect_help(workflows, &mut texts);
+    insta::assert_snapshot!("workflows_help", texts);
+}
+
+/// The help of a command and of those below it.
+fn collect_help(command: &mut clap::Command, texts: &mut String) {
+    let help = command.render_long_help().to_string();
+    assert!(help.contains("\nExamples:\n"), "an example is missing in\n{help}");
+    texts.push_str(&format!("$ {} --help\n{help}\n", command.get_bin_name().unwrap_or_default()));
+    let names: Vec<String> = command.get_subcommands().map(|below| below.get_name().to_owned()).collect();
+    for name in names.iter().filter(|name| *name != "help") {
+        collect_help(command.find_subcommand_mut(name).expect("it was listed"), texts);
+    }
+}

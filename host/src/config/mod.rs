@@ -14,7 +14,7 @@ mod jsonc;
 mod raw;
 mod toml;
 
-mod nearest;
+pub(crate) mod nearest;
 
 mod options;
 

@@ -12,15 +12,27 @@ mod problems;
 mod reload;
 mod time;
 
+mod details;
+mod follow;
+mod json;
+mod table;
+mod told;
+mod workflows;
+
 pub mod log;
 pub mod terminal;
 
 pub(crate) use banner::units;
 pub use banner::{Banner, Served, StateKept, missed};
+pub use details::{Shown, details};
+pub use follow::Followed;
+pub use json::indented;
 pub use problems::{problem, problems};
 pub use reload::{changed, kept, reload, unchanged};
 pub use style::Style;
 pub use time::time;
+pub use told::{Details, Listed, Page, Workflow};
+pub use workflows::{instances, workflow, workflows};
 
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ use crate::api::model::{
     ScheduleInfo, Slept, StepInfo, Trigger, TriggerSource, json, status_of,
 };
 use crate::api::request::Call;
-use crate::api::{Context, Surface};
+use crate::api::{Surface, View};
 
 /// Bytes of an output that are listed over version 4 (documented).
 const SHOWN_MAX_V4: usize = 1024;
@@ -26,7 +26,7 @@ const SHOWN_MAX_LOCAL: usize = 16 << 10;
 /// What stands after an output that was cut off.
 const CUT: &str = "[truncated output]";
 
-pub(super) async fn get(context: &Context<'_>, call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn get(context: &View<'_>, call: &Call) -> Result<Reply, Failure> {
     let (workflow, id) = names(call);
     let simple = call.query.word("simple", &["true", "false"])? == Some("true");
     let descending = call.query.word("order", &["asc", "desc"])? == Some("desc");
@@ -139,6 +139,7 @@ impl Shown<'_> {
             output: self.output(step, config.sensitive_output),
             config: config_info(&config),
             attempts: step.attempts.iter().map(attempt).collect(),
+            nested: step.nested,
             has_rollback: step.has_rollback,
             abandoned: matches!(step.state, StepState::Abandoned { .. }),
         }

@@ -5,7 +5,7 @@ use miniflow_runtime::storage::{Archive, Count, Filter, Listed, Order, Place, St
 
 use super::workflows::status_counts;
 use super::{instant, moment};
-use crate::api::Context;
+use crate::api::View;
 use crate::api::catalog::{Defined, workflow_id};
 use crate::api::envelope::Reply;
 use crate::api::failure::Failure;
@@ -14,7 +14,7 @@ use crate::api::query;
 use crate::api::request::Call;
 
 /// A page of instances, newest first, by its number or by the cursor of the one before.
-pub(super) async fn list(context: &Context<'_>, call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn list(context: &View<'_>, call: &Call) -> Result<Reply, Failure> {
     let workflow = call.parameter(0);
     let (page, order) = (call.query.page()?, call.query.direction()?);
     let (from, until) = call.query.dates()?;

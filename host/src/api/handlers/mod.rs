@@ -18,7 +18,7 @@ use super::envelope::Reply;
 use super::failure::Failure;
 use super::request::Call;
 use super::routes::Op;
-use super::{Context, instant};
+use super::{Context, Source, View, instant};
 
 pub(super) async fn run(context: &Context<'_>, op: Op, call: Call) -> Result<Reply, Failure> {
     match op {
@@ -51,7 +51,18 @@ pub(super) async fn run(context: &Context<'_>, op: Op, call: Call) -> Result<Rep
     }
 }
 
-impl Context<'_> {
+/// The answer to a question that needs no server; none when it is of another kind.
+pub(super) async fn read(view: &View<'_>, op: Op, call: &Call) -> Option<Result<Reply, Failure>> {
+    match op {
+        Op::ListWorkflows => Some(workflows::list(view, call).await),
+        Op::GetWorkflow => Some(workflows::get(view, call).await),
+        Op::ListInstances => Some(lists::list(view, call).await),
+        Op::GetInstance => Some(details::get(view, call).await),
+        _ => None,
+    }
+}
+
+impl View<'_> {
     /// A workflow that is defined.
     fn defined(&self, name: &str) -> Result<Defined, Failure> {
         self.catalog().find(name).ok_or_else(|| Failure::UnknownWorkflow(name.to_owned()))
@@ -62,7 +73,10 @@ impl Context<'_> {
         &self,
         question: impl FnOnce(&mut dyn miniflow_runtime::storage::Archive) -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, Failure> {
-        self.handle().read(question).await.map_err(|_: ApiError| Failure::Internal)
+        match self.source {
+            Source::Served(handle) => handle.read(question).await.map_err(|_: ApiError| Failure::Internal),
+            Source::Kept(kept) => kept.read(question).ok_or(Failure::Internal),
+        }
     }
 
     /// A workflow that is defined, or has instances of an earlier time.
@@ -91,7 +105,9 @@ impl Context<'_> {
             }
         }
     }
+}
 
+impl Context<'_> {
     fn now(&self) -> String {
         instant::format(self.clock().now())
     }

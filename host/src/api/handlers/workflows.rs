@@ -2,19 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use miniflow_runtime::Timestamp;
 use miniflow_runtime::engine::limits;
 use miniflow_runtime::storage::{Count, Filter, Order, Retention};
 
 use super::moment;
-use crate::api::catalog::{Defined, workflow_id};
+use crate::api::catalog::{Catalog, Defined, workflow_id};
 use crate::api::envelope::Reply;
 use crate::api::failure::Failure;
 use crate::api::model::{Done, PutResult, PutWorkflow, ResultInfo, Schedule, Workflow};
 use crate::api::request::Call;
-use crate::api::{Context, instant};
+use crate::api::{Context, View, instant};
 
-pub(super) async fn list(context: &Context<'_>, call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn list(context: &View<'_>, call: &Call) -> Result<Reply, Failure> {
     let page = call.query.page()?;
     let counts = context.read(|archive| archive.counts(None)).await?;
     let all = context.catalog().all();
@@ -34,18 +33,18 @@ pub(super) async fn list(context: &Context<'_>, call: &Call) -> Result<Reply, Fa
         .iter()
         .map(|name| {
             let defined = all.iter().find(|defined| defined.entry.name == *name);
-            workflow(context.catalog().since(), defined, name, &counts)
+            workflow(context.catalog(), defined, name, &counts)
         })
         .collect();
     let info = ResultInfo::of_page(page, workflows.len(), total);
     Reply::page(&workflows, Some(info))
 }
 
-pub(super) async fn get(context: &Context<'_>, call: &Call) -> Result<Reply, Failure> {
+pub(super) async fn get(context: &View<'_>, call: &Call) -> Result<Reply, Failure> {
     let name = call.parameter(0);
     let defined = context.known(name).await?;
     let counts = context.counts(name).await?;
-    let mut workflow = workflow(context.catalog().since(), defined.as_ref(), name, &counts);
+    let mut workflow = workflow(context.catalog(), defined.as_ref(), name, &counts);
     if context.is_local() {
         // The local API names every status.
         for status in STATUSES {
@@ -58,7 +57,8 @@ pub(super) async fn get(context: &Context<'_>, call: &Call) -> Result<Reply, Fai
 const STATUSES: [&str; 8] =
     ["complete", "errored", "paused", "queued", "running", "terminated", "waiting", "waitingForPause"];
 
-fn workflow(since: Timestamp, defined: Option<&Defined>, name: &str, counts: &[Count]) -> Workflow {
+fn workflow(catalog: &Catalog, defined: Option<&Defined>, name: &str, counts: &[Count]) -> Workflow {
+    let since = catalog.since();
     let own: Vec<_> = counts.iter().filter(|count| count.workflow == name).collect();
     let first = own.iter().map(|count| count.first_created).min();
     let newest = own.iter().map(|count| count.last_created).max();
@@ -73,7 +73,7 @@ fn workflow(since: Timestamp, defined: Option<&Defined>, name: &str, counts: &[C
         triggered_on: moment(newest),
         instances: status_counts(own),
         schedules: defined.map(|defined| defined.entry.schedules.iter().map(schedule).collect()).unwrap_or_default(),
-        script_deleted: defined.is_none_or(Defined::lacks_class),
+        script_deleted: defined.map_or(catalog.is_whole(), Defined::lacks_class),
     }
 }
 
@@ -93,7 +93,7 @@ pub(super) async fn put(context: &Context<'_>, call: &Call) -> Result<Reply, Fai
     }
     let counts = context.counts(name).await?;
     let Workflow { id, name, class_name, script_name, created_on, modified_on, triggered_on, .. } =
-        workflow(context.catalog().since(), Some(&defined), name, &counts);
+        workflow(context.catalog(), Some(&defined), name, &counts);
     Reply::of(&PutResult {
         id,
         name,

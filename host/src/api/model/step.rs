@@ -41,6 +41,9 @@ pub(crate) struct Attempted {
     pub(crate) output: Output,
     pub(crate) config: ConfigInfo,
     pub(crate) attempts: Vec<AttemptInfo>,
+    /// The body of another step asked for it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) nested: bool,
     /// It is undone when the instance fails.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) has_rollback: bool,
