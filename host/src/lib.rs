@@ -1,7 +1,8 @@
 //! A local development emulator for Workers compiled to WebAssembly, with durable Workflows.
 //!
 //! [`server`] puts a [`session`] together; what it is made of: [`config`] says what to serve, [`dev`] builds it, [`wasm`] runs it,
-//! [`bindings`] is what it may call, [`triggers`] is what calls it. [`cli`] and [`report`] are the only ones that print.
+//! [`bindings`] is what it may call, [`triggers`] is what calls it. [`verify`] tests
+//! Workers. [`cli`] and [`report`] are the only ones that print.
 
 pub mod api;
 pub mod bindings;
@@ -12,6 +13,7 @@ pub mod report;
 pub mod server;
 pub mod session;
 pub mod triggers;
+pub mod verify;
 pub mod wasm;
 
 pub use cli::main;

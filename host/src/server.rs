@@ -33,7 +33,7 @@ use crate::triggers::cron::Crons;
 use crate::triggers::durable_object::Objects;
 use crate::triggers::http::{Body, Fetch, GRACE, Peer, Service, Told, serve};
 use crate::triggers::inward::Passing;
-use crate::triggers::local::Local;
+use crate::triggers::local::{Journals, Local};
 use crate::triggers::queue::Consumers;
 use crate::wasm::{Compiler, EngineOptions, Loader, Runner, Services};
 
@@ -175,7 +175,8 @@ impl Server {
         let first = members.first().map_or("", |member| member.name());
         let mover = Mover::new(moved, dispatcher.handle(), state.as_ref().map(StateDirectory::path));
         mover.save();
-        let local = Local::new(session.slot(first), mover.clone(), test_scheduled);
+        let journals = Journals::new(dispatcher.handle(), session.clone());
+        let local = Local::new(session.slot(first), mover.clone(), journals, test_scheduled);
         let fetch = passing.fetch(first);
         let api = Api::new(ApiOptions {
             handle: dispatcher.handle(),

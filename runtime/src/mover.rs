@@ -140,6 +140,18 @@ impl Mover {
         &self.0.clock
     }
 
+    /// Waits until nothing can happen at the present moment any more.
+    ///
+    /// # Errors
+    /// When something is at work for too long, or the session has ended: [`MoveError`].
+    pub async fn still(&self) -> Result<Stillness, MoveError> {
+        let _turn = self.0.turn.lock().await;
+        self.settle(false).await?.map_err(|names| {
+            let now = self.0.clock.now();
+            MoveError::AtWork { names, moved: Moved { from: now, to: now, due: Vec::new() } }
+        })
+    }
+
     /// Moves the clock by `duration`.
     ///
     /// # Errors

@@ -51,7 +51,7 @@ pub(super) async fn run(args: CheckArgs, style: Style) -> Result<(), Problems> {
 }
 
 /// Builds every Worker, one after the other: cargo uses all cores by itself.
-async fn build_all(projects: Vec<Project>, no_build: bool) -> Result<Vec<Built>, Problems> {
+pub(super) async fn build_all(projects: Vec<Project>, no_build: bool) -> Result<Vec<Built>, Problems> {
     let (mut workers, mut problems) = (Vec::new(), Problems::default());
     for project in projects {
         let built = match no_build {
@@ -76,7 +76,7 @@ impl Progress for ToTerminal {
 }
 
 /// Takes no lines: nothing is run.
-struct Silence;
+pub(super) struct Silence;
 
 impl LogSink for Silence {
     fn line(&self, _: LogLine) {}

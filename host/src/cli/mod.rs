@@ -1,16 +1,19 @@
 //! The command line: reads arguments and the environment, runs a command, and says how it went.
 //!
 //! Only here are environment variables read (each flag has one, `MINIFLOW_` and its name), and only here and in
-//! `report` is anything printed. The exit code is 0, 1 if the command failed, 2 if the arguments make no sense.
+//! `report` is anything printed. The exit code is 0, 1 if the command failed, 2 if the arguments make no sense; of a command that checks
+//! something 1 if it has found something, 2 if it could not look.
 
 mod browser;
 mod check;
 pub mod client;
 mod dev;
 mod first;
+mod journal;
 mod place;
 mod ports_file;
 mod project;
+mod replay;
 mod reporter;
 mod serve;
 mod stop;
@@ -52,6 +55,8 @@ enum Command {
     Check(check::CheckArgs),
     Time(time::TimeArgs),
     Workflows(workflows::WorkflowsArgs),
+    Journal(journal::JournalArgs),
+    Replay(replay::ReplayArgs),
 }
 
 /// Runs the program: parses its arguments, runs the command, and returns the exit code.
@@ -67,7 +72,7 @@ pub fn main() -> ExitCode {
     };
     let style = style();
     match run(cli, style) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(problems) => {
             terminal::stderr(&report::problems(&problems, style));
             ExitCode::FAILURE
@@ -75,17 +80,21 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli, style: Style) -> Result<(), Problems> {
+fn run(cli: Cli, style: Style) -> Result<ExitCode, Problems> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Problem::error(format!("could not start threads: {error}")))?;
-    match cli.command {
+    let done = match cli.command {
         Command::Dev(args) => runtime.block_on(serve::run(args, style)),
         Command::Check(args) => runtime.block_on(check::run(args, style)),
         Command::Time(args) => runtime.block_on(time::run(args)),
         Command::Workflows(args) => runtime.block_on(workflows::run(args, style)),
-    }
+        Command::Journal(args) => runtime.block_on(journal::run(args)),
+        // What it finds is its exit code.
+        Command::Replay(args) => return Ok(runtime.block_on(replay::run(args, style))),
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 fn style() -> Style {

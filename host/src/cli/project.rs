@@ -81,7 +81,7 @@ pub(super) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-fn parse_var(text: &str) -> Result<(String, String), String> {
+pub(super) fn parse_var(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("not a name and a value, such as GREETING:hello")?;
     if !config::is_identifier(name) {
         return Err(format!("{name:?} is not a name, such as GREETING"));

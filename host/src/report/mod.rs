@@ -10,6 +10,7 @@ mod style;
 mod banner;
 mod problems;
 mod reload;
+mod replay;
 mod time;
 
 mod details;
@@ -29,6 +30,7 @@ pub use follow::Followed;
 pub use json::indented;
 pub use problems::{problem, problems};
 pub use reload::{changed, kept, reload, unchanged};
+pub use replay::{Replayed, replays, replays_json};
 pub use style::Style;
 pub use time::time;
 pub use told::{Details, Listed, Page, Workflow};

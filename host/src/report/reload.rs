@@ -110,7 +110,7 @@ fn sentence(finding: &Finding, on_divergence: OnDivergence) -> Option<String> {
     Some(format!("{found}: {done}"))
 }
 
-fn step(key: &StepKey) -> String {
+pub(super) fn step(key: &StepKey) -> String {
     let kind = match key.kind {
         StepKind::Do => "do",
         StepKind::Sleep => "sleep",

@@ -106,8 +106,8 @@ impl Future {
                 // It has nothing that code could disagree with.
                 _ if !journal.iter().any(|stamped| asks(&stamped.entry)) => fits(),
                 Some(generation) => {
-                    let trial = Trial::new(Arc::clone(definition), &fixed, journal, Arc::clone(clock));
-                    generation.try_out(runtime, trial).await.map_or(Finding::TooLong, Finding::Tried)
+                    let mut trial = Trial::new(Arc::clone(definition), &fixed, journal, Arc::clone(clock));
+                    generation.try_out(runtime, &mut trial).await.map_or(Finding::TooLong, Finding::Tried)
                 }
                 None => fits(),
             },

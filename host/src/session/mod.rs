@@ -84,7 +84,7 @@ impl Member {
         &self.generation
     }
 
-    fn cpu_max(&self) -> Duration {
+    pub(crate) fn cpu_max(&self) -> Duration {
         self.project.cpu_ms.map_or(CPU_MAX, |ms| Duration::from_millis(ms.get().into()))
     }
 }
@@ -98,6 +98,13 @@ pub struct Connected {
     pub definitions: Vec<WorkflowDefinition>,
     /// What to point out although they can be served.
     pub warnings: Problems,
+}
+
+impl Connected {
+    /// The Workers, and what each can use.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&Arc<Member>, &Bindings)> {
+        self.members.iter().map(|(member, bindings)| (member, bindings))
+    }
 }
 
 impl Session {
@@ -215,6 +222,12 @@ impl Session {
     #[must_use]
     pub fn members(&self) -> Vec<Arc<Member>> {
         self.present().members.clone()
+    }
+
+    /// The workflows of the Workers that were put in place.
+    #[must_use]
+    pub fn definitions(&self) -> Vec<WorkflowDefinition> {
+        self.present().definitions.clone()
     }
 
     /// What the Workers consume that were put in place.

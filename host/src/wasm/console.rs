@@ -55,6 +55,12 @@ impl Console {
         Self(Arc::new(Shared { sink, worker, run, state: Mutex::default() }))
     }
 
+    /// Name of the Worker.
+    #[must_use]
+    pub fn worker(&self) -> &str {
+        &self.0.worker
+    }
+
     /// Prints `message`, unless an earlier run has printed it.
     pub fn log(&self, level: Level, message: String) {
         let seen = self.0.run.as_ref().is_some_and(|run| !run.in_step() && run.replaying());

@@ -121,6 +121,12 @@ impl Generation {
         &self.code.digest
     }
 
+    /// What it can use.
+    #[must_use]
+    pub fn bindings(&self) -> &Bindings {
+        &self.bindings
+    }
+
     /// Returns the same code under another configuration.
     #[must_use]
     pub fn configured(&self, bindings: Bindings, cpu_max: Duration) -> Self {

@@ -10,6 +10,7 @@ use super::bindings::miniflow::worker::{
     durable_object, environment, kv, logging, object_sql, object_storage, queue, steps, types, workflow,
 };
 use super::clock;
+use super::determinism;
 use super::state::GuestState;
 
 /// Returns the linker for every Worker.
@@ -22,6 +23,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
     wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
     linker.allow_shadowing(true);
     clock::add_to_linker(&mut linker)?;
+    determinism::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     types::add_to_linker::<_, Guest>(&mut linker, |state| state)?;
     environment::add_to_linker::<_, Guest>(&mut linker, |state| state)?;

@@ -20,6 +20,7 @@ use wasmtime_wasi_http::p3::bindings::http::types as p3;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, default_send_request};
 
 use super::inward::{Call, CallError, DEPTH_MAX, Depth, Target, route};
+use super::outside::{self, Doer};
 use super::services::Services;
 use crate::bindings::Bindings;
 use crate::bindings::durable_object::ObjectStorage;
@@ -62,6 +63,8 @@ impl WasiHttpHooks for Outbound {
         let object = self.0.object.clone();
         let target = route(request.headers_mut(), &self.0.bindings);
         let (services, depth) = (Arc::clone(&self.0.services), self.0.depth.get());
+        // The guest is in the body now that sends it.
+        let outside = services.outside().map(|outside| (outside, run.as_ref().map(|run| Doer::of(run))));
         Box::new(async move {
             if let Some(run) = &run {
                 run.blocks("sends a request outside of a step").await;
@@ -69,11 +72,14 @@ impl WasiHttpHooks for Outbound {
             if let Some(object) = &object {
                 object.flush().await.map_err(|error| Error::InternalError(Some(error.to_string())))?;
             }
-            let (response, connection) = match target {
-                Some(target) => {
+            let (response, connection) = match (target, outside) {
+                (Some(target), _) => {
                     (pass_on(&services, target, request, depth).await?, Box::new(future::ready(Ok(()))) as _)
                 }
-                None => {
+                (None, Some((outside, doer))) => {
+                    (outside::ask(outside, doer, request).await?, Box::new(future::ready(Ok(()))) as _)
+                }
+                (None, None) => {
                     let (response, connection) = default_send_request(request, options).await?;
                     (response.map(WasiBody::new), Box::new(connection) as Connection)
                 }

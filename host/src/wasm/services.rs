@@ -5,7 +5,9 @@ use std::sync::{Arc, OnceLock};
 use miniflow_runtime::{Clock, Handle};
 use tokio::sync::SetOnce;
 
+use super::determinism::Determinism;
 use super::inward::Inward;
+use super::outside::Outside;
 use super::workers::Workers;
 use crate::bindings::kv::Namespaces;
 use crate::bindings::logging::LogSink;
@@ -23,6 +25,8 @@ pub struct Services {
     inward: SetOnce<Arc<dyn Inward>>,
     queues: OnceLock<Queues>,
     namespaces: OnceLock<Namespaces>,
+    outside: OnceLock<Arc<dyn Outside>>,
+    determinism: OnceLock<Arc<Determinism>>,
 }
 
 impl Services {
@@ -31,7 +35,8 @@ impl Services {
     pub fn new(clock: Arc<dyn Clock>, logs: Arc<dyn LogSink>) -> Self {
         let (runtime, inward) = (SetOnce::new(), SetOnce::new());
         let (queues, namespaces) = (OnceLock::new(), OnceLock::new());
-        Self { clock, logs, workers: Workers::default(), runtime, inward, queues, namespaces }
+        let (outside, determinism) = (OnceLock::new(), OnceLock::new());
+        Self { clock, logs, workers: Workers::default(), runtime, inward, queues, namespaces, outside, determinism }
     }
 
     /// Says which runtime it is. Guests that ask for it wait until then. Only the first call counts.
@@ -65,6 +70,32 @@ impl Services {
     #[must_use]
     pub fn namespaces(&self) -> Option<Namespaces> {
         self.namespaces.get().cloned()
+    }
+
+    /// Puts somebody between guests and what is outside of them. Only the first call counts.
+    pub fn set_outside(&self, outside: Arc<dyn Outside>) {
+        if self.outside.set(outside).is_err() {
+            tracing::debug!("somebody stands outside already");
+        }
+    }
+
+    /// Whoever stands between guests and what is outside of them.
+    #[must_use]
+    pub fn outside(&self) -> Option<Arc<dyn Outside>> {
+        self.outside.get().cloned()
+    }
+
+    /// Has it noted what runs read between their steps. Only the first call counts.
+    pub fn set_determinism(&self, determinism: Arc<Determinism>) {
+        if self.determinism.set(determinism).is_err() {
+            tracing::debug!("it is noted already");
+        }
+    }
+
+    /// Where it is noted what runs read between their steps, if it is.
+    #[must_use]
+    pub fn determinism(&self) -> Option<&Determinism> {
+        self.determinism.get().map(|determinism| &**determinism)
     }
 
     /// The runtime, as soon as there is one. Cancel-safe.

@@ -13,6 +13,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::clock::GuestClock;
 use super::console::Console;
+use super::determinism;
 use super::inward::Depth;
 use super::limits::{self, CpuBudget, MemoryLimit};
 use super::outbound::{Caller, Outbound};
@@ -61,6 +62,9 @@ impl GuestState {
         // No sockets: outbound HTTP goes through `wasi:http`, where it is seen.
         wasi.stdout(console.stdout()).stderr(console.stderr()).allow_tcp(false).allow_udp(false);
         clock.install(&mut wasi);
+        if let Some(run) = &run {
+            wasi.insecure_random_seed(determinism::seed(run));
+        }
         let depth = Depth::default();
         let state = Self {
             table: ResourceTable::new(),

@@ -149,7 +149,7 @@ struct Frame<'a> {
 
 /// Picks the user's functions from the text of a wasmtime backtrace, which has names demangled and inlined functions
 /// unfolded.
-fn user_frames(backtrace: &str) -> Option<String> {
+pub(super) fn user_frames(backtrace: &str) -> Option<String> {
     let mut frames: Vec<Frame<'_>> = Vec::new();
     for line in backtrace.lines().skip(1) {
         if let Some(place) = line.trim_start().strip_prefix("at ") {

@@ -24,8 +24,8 @@ const POOL_FULL_DELAY: Duration = Duration::from_millis(5);
 
 impl Generation {
     /// Runs this build on what `trial` has recorded; none when it takes too long.
-    pub async fn try_out(&self, runtime: &Handle, mut trial: Trial) -> Option<Fit> {
-        real::timeout(TRIAL_MAX, Box::pin(self.try_to_the_end(runtime, &mut trial))).await
+    pub async fn try_out(&self, runtime: &Handle, trial: &mut Trial) -> Option<Fit> {
+        real::timeout(TRIAL_MAX, Box::pin(self.try_to_the_end(runtime, trial))).await
     }
 
     async fn try_to_the_end(&self, runtime: &Handle, trial: &mut Trial) -> Fit {

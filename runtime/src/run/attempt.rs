@@ -126,7 +126,9 @@ impl Attempt {
 
     /// The guest goes into the body: until [`Self::leave`], what happens in the run is this step's.
     pub fn enter(&self) {
-        self.body.run.lock().entered.push((self.body.key.clone(), self.body.number));
+        let mut inner = self.body.run.lock();
+        inner.tells = true;
+        inner.entered.push((self.body.key.clone(), self.body.number));
     }
 
     /// The guest comes out of the body.

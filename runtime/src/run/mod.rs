@@ -117,6 +117,8 @@ struct Inner {
     bodies: Vec<(StepKey, u32)>,
     /// Bodies the guest is in just now, outermost first.
     entered: Vec<(StepKey, u32)>,
+    /// The guest says when it goes into a body.
+    tells: bool,
     /// Things of the outside world the guest waits for.
     outside: usize,
     /// Of these, waits on the clock.
@@ -182,6 +184,7 @@ impl Run {
             parked: 0,
             bodies: Vec::new(),
             entered: Vec::new(),
+            tells: false,
             outside: 0,
             napping: 0,
             at_rest: false,
@@ -460,6 +463,13 @@ impl Run {
     #[must_use]
     pub fn current_step(&self) -> Option<(StepKey, u32)> {
         self.lock().current()
+    }
+
+    /// Whether the guest is in the body of a step just now, as far as it tells.
+    #[must_use]
+    pub fn is_inside(&self) -> bool {
+        let inner = self.lock();
+        if inner.tells { !inner.entered.is_empty() } else { !inner.bodies.is_empty() }
     }
 
     /// Whether any step body is running.

@@ -75,6 +75,8 @@ struct Recorded {
     finished: bool,
     /// The code has to ask for it.
     wanted: bool,
+    /// See [`crate::engine::Step::alone`].
+    alone: bool,
 }
 
 /// A trial of new code on one instance.
@@ -146,6 +148,24 @@ impl Trial {
         .await
     }
 
+    /// The steps of the record that the code has to ask for, in the order they were first asked for; and whether nothing else was open
+    /// then, so that there is no other order.
+    pub fn recorded(&self) -> impl Iterator<Item = (&StepKey, bool)> {
+        self.record.iter().filter(|step| step.wanted).map(|step| (&step.key, step.alone))
+    }
+
+    /// What the code has asked for until now, in order.
+    #[must_use]
+    pub fn asked(&self) -> Vec<StepKey> {
+        self.run.seen().map(|seen| seen.asked.clone()).unwrap_or_default()
+    }
+
+    /// How `run` has ended, if it has: none is without an error.
+    #[must_use]
+    pub fn ended(&self) -> Option<Option<ErrorInfo>> {
+        self.run.seen()?.ended.clone()
+    }
+
     /// How the code gets on, by what it has asked for until now.
     #[must_use]
     pub fn fit(&self) -> Fit {
@@ -191,6 +211,7 @@ fn record(instance: &Instance) -> Vec<Recorded> {
     let recorded = steps.map(|step| Recorded {
         key: step.key.clone(),
         finished: matches!(step.state, StepState::Done(_)),
+        alone: step.alone,
         wanted: if rolls_back {
             handlers.contains(&step.key)
         } else {

@@ -1,4 +1,4 @@
-//! Storage for tests: maps, and a commit that can be made to fail.
+//! Storage for tests, and for checks that begin anew again and again: maps, and a commit that can be made to fail.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +27,16 @@ struct Kept {
     commits: u64,
     dead_after: Option<u64>,
     refused: u64,
+    watch: Option<Box<dyn Watch>>,
+}
+
+/// Whoever looks at commits and says whether the process goes on. It must not ask the storage.
+pub trait Watch: Send {
+    /// Called before `writes` are kept. False: the process has died before.
+    fn before(&mut self, writes: &[Write]) -> bool;
+
+    /// Called when they are kept. False: the process has died after, and nobody was told of it.
+    fn after(&mut self) -> bool;
 }
 
 /// See [`MemoryStorage::freeze`].
@@ -46,6 +56,23 @@ impl MemoryStorage {
             kept.dead_after = None;
             kept.refused = 0;
         });
+    }
+
+    /// Has `watch` look at every commit from now on.
+    pub fn watch(&self, watch: impl Watch + 'static) {
+        self.with(|kept| kept.watch = Some(Box::new(watch)));
+    }
+
+    /// Everything that is kept of every instance, oldest first.
+    #[must_use]
+    pub fn records(&self) -> Vec<(NewInstance, Summary, Vec<Stamped>)> {
+        self.with(|kept| {
+            let journal = |key| kept.journals.get(key).cloned().unwrap_or_default();
+            kept.instances
+                .iter()
+                .map(|(key, (fixed, summary))| (fixed.clone(), summary.clone(), journal(key)))
+                .collect()
+        })
     }
 
     /// Whether a commit has been refused.
@@ -291,9 +318,15 @@ impl Storage for MemoryStorage {
             if !kept.accepts(writes) {
                 return Err(StorageError::Injected("a new instance has the key or the id of another"));
             }
-            kept.commits += 1;
-            writes.iter().for_each(|write| kept.apply(write));
-            Ok(())
+            let mut watch = kept.watch.take();
+            let goes = watch.as_mut().is_none_or(|watch| watch.before(writes));
+            let told = goes && {
+                kept.commits += 1;
+                writes.iter().for_each(|write| kept.apply(write));
+                watch.as_mut().is_none_or(|watch| watch.after())
+            };
+            kept.watch = watch;
+            if told { Ok(()) } else { Err(StorageError::Injected("the process was ended here")) }
         })
     }
 

@@ -5,7 +5,6 @@
 
 mod archive;
 mod directory;
-#[cfg(feature = "test-util")]
 pub mod memory;
 pub mod sqlite;
 
@@ -127,7 +126,7 @@ pub struct Boundary {
 }
 
 /// One change of a group. They are applied in their order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Write {
     /// A new instance.
     Create(NewInstance, Summary),
@@ -318,7 +317,7 @@ pub enum StorageError {
     /// Any other failure of SQLite.
     #[error("storage failed")]
     Sqlite(#[from] rusqlite::Error),
-    /// A failure made by a test.
+    /// A failure made on purpose.
     #[error("storage failed: {0}")]
     Injected(&'static str),
 }

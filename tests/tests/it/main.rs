@@ -32,4 +32,5 @@ mod sessions;
 mod terminal;
 mod tidy;
 mod time;
+mod verify;
 mod workflows;

@@ -1,5 +1,7 @@
 //! `queue` of the WIT contract.
 
+use std::sync::Arc;
+
 use wasmtime::component::{Accessor, Resource};
 
 use super::{BoundQueue, ContentType, DELAY_S_MAX, Mark, OpenBatch, Outgoing, Queues, SendError};
@@ -11,6 +13,7 @@ use crate::wasm::bindings::miniflow::worker::queue::{
     ContentType as WitContentType, Host, HostBatch, HostWithStore, Message, QueueMetrics,
 };
 use crate::wasm::bindings::miniflow::worker::types::ApiError;
+use crate::wasm::outside::Deed;
 
 type Asked<T> = wasmtime::Result<Result<T, ApiError>>;
 
@@ -20,14 +23,16 @@ impl Host for GuestState {}
 
 impl HostWithStore<GuestState> for Guest {
     async fn send(store: &Store, binding: String, message: Message) -> Asked<()> {
+        let bodies = shown(store, || vec![message.body.clone().into()]);
         let send = async |queues: Queues, queue: BoundQueue| queues.send(&queue, message.into()).await;
-        ask(store, &binding, send).await
+        ask(store, &binding, bodies, send).await
     }
 
     async fn send_batch(store: &Store, binding: String, messages: Vec<Message>, delay_s: Option<u32>) -> Asked<()> {
+        let bodies = shown(store, || messages.iter().map(|message| message.body.clone().into()).collect());
         let messages = messages.into_iter().map(Into::into).collect();
         let send = async |queues: Queues, queue: BoundQueue| queues.send_batch(&queue, messages, delay_s).await;
-        ask(store, &binding, send).await
+        ask(store, &binding, bodies, send).await
     }
 
     async fn metrics(store: &Store, binding: String) -> Asked<QueueMetrics> {
@@ -39,7 +44,7 @@ impl HostWithStore<GuestState> for Guest {
                 oldest_message: metrics.oldest.map(|oldest| oldest.as_millis()),
             }))
         };
-        ask(store, &binding, look).await
+        ask(store, &binding, Vec::new(), look).await
     }
 }
 
@@ -100,10 +105,17 @@ impl From<Message> for Outgoing {
     }
 }
 
-/// Asks for something of the queue that `binding` stands for.
+/// What is sent, if somebody wants to see it.
+fn shown(store: &Store, sent: impl FnOnce() -> Vec<bytes::Bytes>) -> Vec<bytes::Bytes> {
+    let wanted = store.with(|mut access| access.get().services().outside().is_some());
+    if wanted { sent() } else { Vec::new() }
+}
+
+/// Asks for something of the queue that `binding` stands for. `sent`: what it sends there.
 async fn ask<T>(
     store: &Store,
     binding: &str,
+    sent: Vec<bytes::Bytes>,
     question: impl AsyncFnOnce(Queues, BoundQueue) -> Result<Result<T, SendError>, super::WriterError>,
 ) -> Asked<T> {
     let (gate, queues, bound) = store.with(|mut access| {
@@ -116,6 +128,13 @@ async fn ask<T>(
         Err(error) => return Ok(Err(error)),
     };
     let Some(queues) = queues else { wasmtime::bail!("the session has no queues") };
+    if !sent.is_empty() {
+        let (services, run) = store.with(|mut access| {
+            let state = access.get();
+            (Arc::clone(state.services()), state.run().cloned())
+        });
+        services.show(run.as_ref(), || Deed::Send { queue: bound.queue.clone(), messages: sent }).await;
+    }
     let answer = question(queues, bound).await;
     drop(busy);
     Ok(answer?.map_err(|error| ApiError { code: error.code().to_owned(), message: error.to_string() }))

@@ -21,6 +21,7 @@ use crate::wasm::bindings::miniflow::worker::workflow::{
     Retention as WitRetention, RollbackOutcome, StatusKind, StepType, SubscribeOptions as WitSubscribe,
     TerminateOptions,
 };
+use crate::wasm::outside::Deed;
 use crate::wasm::{GuestState, Services};
 
 impl Host for GuestState {}
@@ -32,10 +33,12 @@ type Store = Accessor<GuestState, Guest>;
 // Every question goes to the dispatcher as a message: dropping the future here drops the answer, not the deed.
 impl HostWithStore<GuestState> for Guest {
     async fn create(store: &Store, binding: String, options: WitCreate) -> Asked<String> {
+        show(store, &binding, ids(store, std::slice::from_ref(&options))).await;
         ask(store, &binding, async |runtime, workflow| runtime.create(&workflow, create_options(options)?).await).await
     }
 
     async fn create_batch(store: &Store, binding: String, instances: Vec<WitCreate>) -> Asked<Vec<String>> {
+        show(store, &binding, ids(store, &instances)).await;
         let create = async |runtime: Handle, workflow: String| {
             let options = instances.into_iter().map(create_options).collect::<Result<_, _>>()?;
             runtime.create_batch(&workflow, options).await
@@ -44,6 +47,14 @@ impl HostWithStore<GuestState> for Guest {
     }
 
     async fn create_batch_with_options(store: &Store, binding: String, batch: Batch) -> Asked<BatchResult> {
+        match &batch {
+            Batch::Count(Many { count, .. }) => {
+                show(store, &binding, vec![None; usize::try_from(*count).unwrap_or(0)]).await
+            }
+            Batch::Instances(instances) => {
+                show(store, &binding, ids(store, instances)).await;
+            }
+        }
         let create = async |runtime: Handle, workflow: String| {
             let result = match batch {
                 Batch::Count(Many { count, params, retention }) => {
@@ -155,6 +166,29 @@ impl HostSubscriptionWithStore<GuestState> for Guest {
         let event = subscription.next().await;
         drop(busy);
         Ok(event.map(|event| event::to_json(subscription.instance_id(), &event)))
+    }
+}
+
+/// The ids that instances are given, if somebody wants to see them.
+fn ids(store: &Store, instances: &[WitCreate]) -> Vec<Option<String>> {
+    let wanted = store.with(|mut access| access.get().services().outside().is_some());
+    let instances = if wanted { instances } else { &[] };
+    instances.iter().map(|options| options.id.clone()).collect()
+}
+
+/// Shows what is created to whoever wants to see it. Nothing of the kind is done by a trial.
+async fn show(store: &Store, binding: &str, ids: Vec<Option<String>>) {
+    let (services, run) = store.with(|mut access| {
+        let state = access.get();
+        (Arc::clone(state.services()), state.run().filter(|run| !run.is_trial()).cloned())
+    });
+    if services.outside().is_none() {
+        return;
+    }
+    if let Ok((_, workflow)) = resolve(store, binding) {
+        for id in ids {
+            services.show(run.as_ref(), || Deed::Create { workflow: workflow.clone(), id }).await;
+        }
     }
 }
 

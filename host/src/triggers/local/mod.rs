@@ -4,6 +4,7 @@
 //! page from elsewhere, or a name that points here, steers nothing. A Worker's own routes there are never reached. Never does: know HTTP
 //! versions, sockets or the Worker's code beyond calling it.
 
+mod journal;
 mod time;
 
 use http::uri::Authority;
@@ -14,6 +15,7 @@ use miniflow_runtime::mover::Mover;
 use miniflow_runtime::{Clock as _, Timestamp};
 use std::net::IpAddr;
 
+pub use self::journal::Journals;
 use super::http::Body;
 use crate::wasm::{ScheduledOutcome, Slot};
 
@@ -26,6 +28,9 @@ const SCHEDULED: [&str; 3] = ["/cdn-cgi/local/scheduled", "/cdn-cgi/handler/sche
 /// What the clock says, and moving it.
 const TIME: &str = "/cdn-cgi/local/miniflow/time";
 
+/// A journal as a file.
+const JOURNAL: &str = "/cdn-cgi/local/miniflow/journal";
+
 /// Bytes of the body of a command, at most: all of them are short.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
@@ -37,14 +42,15 @@ const TEST_SCHEDULED: &str = "/__scheduled";
 pub struct Local {
     slot: Slot,
     mover: Mover,
+    journals: Journals,
     test_scheduled: bool,
 }
 
 impl Local {
     /// For the Worker in `slot`. `test_scheduled`: `/__scheduled` is taken from it.
     #[must_use]
-    pub fn new(slot: Slot, mover: Mover, test_scheduled: bool) -> Self {
-        Self { slot, mover, test_scheduled }
+    pub fn new(slot: Slot, mover: Mover, journals: Journals, test_scheduled: bool) -> Self {
+        Self { slot, mover, journals, test_scheduled }
     }
 
     /// The answer to a request that is not for the Worker.
@@ -103,6 +109,10 @@ impl Local {
         }
         if let Err(problem) = guard(request.headers()) {
             return Some(text(StatusCode::FORBIDDEN, problem));
+        }
+        if path == JOURNAL {
+            let (status, answer) = self.journals.export(request.uri().query()).await;
+            return Some(with_type(status, answer, "application/json"));
         }
         if !SCHEDULED.contains(&path) {
             let known = "`/cdn-cgi/local/scheduled?cron=EXPRESSION` fires a cron trigger, `/cdn-cgi/local/miniflow/time` is the clock";

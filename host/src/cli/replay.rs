@@ -1,0 +1,153 @@
+//! `miniflow replay`: runs code over journals that other code has left.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use miniflow_runtime::{Clock, SystemClock};
+
+use super::check::{Silence, build_all};
+use super::project;
+use crate::config::{self, LoadOptions, Problem, Problems, Var};
+use crate::report::{self, Replayed, Style, terminal};
+use crate::session::{Connected, Session};
+use crate::verify::bundle::Bundle;
+use crate::verify::replay::{Finding, replay};
+use crate::wasm::{EngineOptions, Loader, Services, default_cache_dir};
+
+const EXAMPLES: &str = "\
+Examples:
+  miniflow replay --against new.wasm journals/*.json      a component, given what the old code had
+  miniflow replay --against my-worker order-1.json        a Worker with its own configuration, built before
+
+Exit code: 0 when the code does what every journal says, 1 when it parts from one, 2 when it could not be looked at.";
+
+/// Run code over the journals of instances, and say where it does something else than they record
+///
+/// Nothing is done: no body of a step runs, no request is sent. What is recorded is handed out as it was.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct ReplayArgs {
+    /// The code: a `.wasm` file, or what `miniflow dev` serves
+    #[arg(long, value_name = "PATH")]
+    against: PathBuf,
+
+    /// Files that `miniflow journal export` has written
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// The environment of the configuration to use
+    #[arg(short, long, env = "MINIFLOW_ENV", hide_env_values = true, value_name = "NAME")]
+    env: Option<String>,
+
+    /// Set a variable, such as a secret that a journal names and does not have
+    #[arg(long, value_name = "NAME:VALUE", value_parser = project::parse_var)]
+    var: Vec<(String, String)>,
+
+    /// Use what the last build left instead of building
+    #[arg(long)]
+    no_build: bool,
+
+    /// Print what was found as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs `miniflow replay`, and returns its exit code: whatever keeps it from looking is told here.
+pub(super) async fn run(args: ReplayArgs, style: Style) -> ExitCode {
+    match look(&args, style).await {
+        Ok(replayed) => {
+            let text = if args.json { report::replays_json(&replayed) } else { report::replays(&replayed, style) };
+            terminal::stdout(&text);
+            let parts = replayed.iter().any(|replayed| replayed.finding.diverges());
+            if parts { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        }
+        Err(problems) => {
+            terminal::stderr(&report::problems(&problems, style));
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn look(args: &ReplayArgs, style: Style) -> Result<Vec<Replayed>, Problems> {
+    // Before a build, which takes longer.
+    let bundles = read_all(&args.files)?;
+    let connected = code(args, style).await?;
+    terminal::stderr(&report::problems(&missing_secrets(&bundles, &connected), style));
+    let clock: Arc<dyn Clock> = SystemClock::shared();
+    let mut replayed = Vec::new();
+    for (file, bundle) in bundles {
+        let finding = replay(&bundle, &connected, &clock)
+            .await
+            .map_err(|error| Problem::from_error(&error).with_hint(format!("the file is `{}`", file.display())))?;
+        replayed.push(Replayed { file, workflow: bundle.workflow.name, id: bundle.instance.id, finding });
+    }
+    Ok(replayed)
+}
+
+fn read_all(files: &[PathBuf]) -> Result<Vec<(PathBuf, Bundle)>, Problems> {
+    let (mut bundles, mut problems) = (Vec::new(), Problems::default());
+    for file in files {
+        match read(file) {
+            Ok(bundle) => bundles.push((file.clone(), bundle)),
+            Err(errors) => problems.extend(errors),
+        }
+    }
+    problems.or(bundles).map(|(bundles, _)| bundles)
+}
+
+fn read(file: &Path) -> Result<Bundle, Problems> {
+    let shown = file.display();
+    let text = std::fs::read(file).map_err(|error| {
+        Problem::error(format!("could not read `{shown}`: {error}"))
+            .with_hint("write one with `miniflow journal export ID -o FILE`")
+    })?;
+    Bundle::parse(&text).map_err(|error| {
+        Problem::error(format!("`{shown}` cannot be replayed: {error}"))
+            .with_hint("write it anew with `miniflow journal export ID -o FILE`")
+            .into()
+    })
+}
+
+async fn code(args: &ReplayArgs, style: Style) -> Result<Connected, Problems> {
+    let env = args.env.clone().or_else(|| project::variable("CLOUDFLARE_ENV"));
+    let options = LoadOptions { env, env_files: Vec::new(), vars: args.var.clone() };
+    let project = config::load(&args.against, &options)?;
+    terminal::stderr(&report::problems(&project.warnings, style));
+    let workers = build_all(vec![project], args.no_build).await?;
+    let services = Arc::new(Services::new(SystemClock::shared(), Arc::new(Silence)));
+    let cache_dir = default_cache_dir(|name| std::env::var_os(name));
+    let loader = Loader::new(&EngineOptions { cache_dir }, Arc::clone(&services))
+        .map_err(|error| Problem::error(error.to_string()))?;
+    let session = Session::new(loader, services.workers.clone());
+    let (members, warnings) = session.load_all(workers).await?;
+    terminal::stderr(&report::problems(&warnings, style));
+    // A Worker that is not there is not asked for anything in a replay.
+    session.connect(members)
+}
+
+/// Secrets that the old code had, and that code without a configuration has from nowhere.
+fn missing_secrets(bundles: &[(PathBuf, Bundle)], connected: &Connected) -> Problems {
+    let members: Vec<_> = connected.members().map(|(member, _)| member).collect();
+    if members.iter().any(|member| member.project.config.is_some()) {
+        return Problems::default();
+    }
+    let has = |name: &String| members.iter().any(|member| matches!(member.project.vars.get(name), Some(Var::Text(_))));
+    let named = bundles.iter().filter_map(|(_, bundle)| bundle.config.as_ref()).flat_map(|config| &config.secrets);
+    let mut missing: Vec<_> = named.filter(|name| !has(name)).collect();
+    missing.sort_unstable();
+    missing.dedup();
+    let warning = |name: &String| {
+        Problem::warning(format!("the code that left these journals had a secret `{name}`, whose value is not in them"))
+            .with_hint(format!("pass it if `run` depends on it: `--var {name}:VALUE`"))
+    };
+    missing.into_iter().map(warning).collect()
+}
+
+impl Finding {
+    /// Whether a CI has to stop here.
+    fn diverges(&self) -> bool {
+        matches!(self, Self::Diverges(_) | Self::NoWorkflow)
+    }
+}

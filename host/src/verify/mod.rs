@@ -1,0 +1,12 @@
+//! Checks of a Worker that a test or a CI runs: what a crash does to it, and how new code gets on with journals of old code.
+//!
+//! - [`bundle`] is a journal as a file, [`export`] takes one out of a state.
+//! - [`replay`] runs code over such a journal and says where the two part.
+//!
+//! Promises: nothing here changes a state that somebody keeps. Never does: print, read arguments, build.
+
+pub mod bundle;
+pub mod export;
+pub mod replay;
+pub mod scenario;
+pub mod world;

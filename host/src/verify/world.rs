@@ -1,0 +1,260 @@
+//! The outside world of one run of a check: it answers requests, and remembers everything that was done to it.
+//!
+//! Promises: once it has ended, nothing is done to it and nobody who asks it goes on: for whoever was killed there is no world.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+
+use super::scenario::Scenario;
+use crate::wasm::outside::{Deed, Doer, Outside, send};
+
+/// Of a body, when it is shown.
+const SHOWN_MAX: usize = 200;
+
+/// Something that was done to the world.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effect {
+    /// Who did it; none: an object, or a Worker that was asked.
+    pub doer: Option<Doer>,
+    /// For people.
+    pub text: String,
+    /// What is the same each time that it is done again without harm; none: each time is another.
+    pub identity: Option<String>,
+}
+
+/// See the module. Cheap to clone; all clones are the same world.
+#[derive(Clone)]
+pub struct World(Arc<Shared>);
+
+struct Shared {
+    scenario: Arc<Scenario>,
+    /// What the first run was answered.
+    answers: Arc<Answers>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    effects: Vec<Effect>,
+    /// How often each question was asked.
+    asked: HashMap<Question, usize>,
+    given: Answers,
+    ended: bool,
+}
+
+/// What is asked, and by whom.
+type Question = (Option<Doer>, Method, String, Bytes);
+
+/// Answers to questions, in the order in which they were given.
+pub type Answers = HashMap<Question, Vec<Answer>>;
+
+/// An answer that was given.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl World {
+    /// A new world, that answers as `scenario` says, and what was asked before as it was answered then.
+    #[must_use]
+    pub fn new(scenario: Arc<Scenario>, answers: Arc<Answers>) -> Self {
+        Self(Arc::new(Shared { scenario, answers, state: Mutex::default() }))
+    }
+
+    /// What was done to it, in order.
+    #[must_use]
+    pub fn effects(&self) -> Vec<Effect> {
+        self.state().effects.clone()
+    }
+
+    /// How many effects there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.state().effects.len()
+    }
+
+    /// The answers that were given.
+    #[must_use]
+    pub fn answers(&self) -> Answers {
+        self.state().given.clone()
+    }
+
+    /// Ends it.
+    pub fn end(&self) {
+        self.state().ended = true;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that something is done. False: the world has ended.
+    fn does(&self, effect: Option<Effect>) -> bool {
+        let mut state = self.state();
+        if !state.ended {
+            state.effects.extend(effect);
+        }
+        !state.ended
+    }
+
+    /// How `question` was answered in the first run, the same number of times ago.
+    fn answered(&self, question: &Question) -> Option<Answer> {
+        let mut state = self.state();
+        let count = state.asked.entry(question.clone()).or_default();
+        let before = self.0.answers.get(question)?;
+        let answer = before.get(*count).or(before.last());
+        *count += 1;
+        answer.filter(|_| !self.0.scenario.live).cloned()
+    }
+}
+
+impl Outside for World {
+    fn sees(&self, doer: Option<&Doer>, deed: Deed) -> bool {
+        let effects: Vec<_> = match deed {
+            Deed::Send { queue, messages } => {
+                let text = |body: &Bytes| format!("message to the queue `{queue}`: {}", shown(body));
+                messages.iter().map(|body| (text(body), None)).collect()
+            }
+            Deed::Create { workflow, id: None } => {
+                vec![(format!("instance of the workflow `{workflow}`, without an id"), None)]
+            }
+            Deed::Create { workflow, id: Some(id) } => {
+                let text = format!("instance `{id}` of the workflow `{workflow}`");
+                vec![(text.clone(), Some(text))]
+            }
+        };
+        effects.into_iter().all(|(text, identity)| self.does(Some(Effect { doer: doer.cloned(), text, identity })))
+    }
+
+    fn answer(
+        &self,
+        doer: Option<Doer>,
+        request: Request<Bytes>,
+    ) -> BoxFuture<'static, Result<Response<Bytes>, String>> {
+        let world = self.clone();
+        Box::pin(async move {
+            let question = (doer.clone(), request.method().clone(), request.uri().to_string(), request.body().clone());
+            if !world.does(effect(doer, &request)) {
+                return std::future::pending().await;
+            }
+            if let Some(answer) = world.answered(&question) {
+                return Ok(answer.response());
+            }
+            let response = match world.0.scenario.answer(&request) {
+                Some(response) => response,
+                None => send(request).await?,
+            };
+            let (head, body) = response.into_parts();
+            let answer = Answer { status: head.status, headers: head.headers, body };
+            world.state().given.entry(question).or_default().push(answer.clone());
+            Ok(answer.response())
+        })
+    }
+}
+
+impl Answer {
+    fn response(self) -> Response<Bytes> {
+        let mut response = Response::new(self.body);
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        response
+    }
+}
+
+/// What a request does to whoever gets it; nothing, if it only asks.
+fn effect(doer: Option<Doer>, request: &Request<Bytes>) -> Option<Effect> {
+    let (method, url) = (request.method(), request.uri());
+    if method.is_safe() {
+        return None;
+    }
+    let key = request.headers().get("idempotency-key").map(|key| String::from_utf8_lossy(key.as_bytes()).into_owned());
+    let body = shown(request.body());
+    let text = match &key {
+        Some(key) => format!("{method} {url} {body} (Idempotency-Key: {key})"),
+        None => format!("{method} {url} {body}"),
+    };
+    let identity = match key {
+        Some(key) => Some(format!("{method} {url} key {key}")),
+        // What is put there, or is not there any more, is the same after the second time.
+        None if method.is_idempotent() => Some(format!("{method} {url} {}", String::from_utf8_lossy(request.body()))),
+        None => None,
+    };
+    Some(Effect { doer, text, identity })
+}
+
+fn shown(body: &Bytes) -> String {
+    let text = String::from_utf8_lossy(body);
+    match text.char_indices().nth(SHOWN_MAX) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    fn request(method: Method, key: Option<&str>, body: &'static str) -> Request<Bytes> {
+        let request = Request::builder().method(method).uri("http://bank/");
+        let request = key.into_iter().fold(request, |request, key| request.header("Idempotency-Key", key));
+        request.body(Bytes::from_static(body.as_bytes())).unwrap()
+    }
+
+    fn identity(method: Method, key: Option<&str>, body: &'static str) -> Option<Option<String>> {
+        effect(None, &request(method, key, body)).map(|effect| effect.identity)
+    }
+
+    #[test]
+    fn what_may_be_done_twice_has_an_identity() {
+        assert_eq!(identity(Method::GET, None, ""), None);
+        assert_eq!(identity(Method::HEAD, None, ""), None);
+        assert_eq!(identity(Method::POST, None, "1"), Some(None));
+        assert_eq!(identity(Method::PATCH, None, "1"), Some(None));
+        // The body may differ: it is the key that counts.
+        assert_eq!(identity(Method::POST, Some("a"), "1"), identity(Method::POST, Some("a"), "2"));
+        assert_ne!(identity(Method::POST, Some("a"), "1"), identity(Method::POST, Some("b"), "1"));
+        assert_eq!(identity(Method::PUT, None, "1"), identity(Method::PUT, None, "1"));
+        assert_ne!(identity(Method::PUT, None, "1"), identity(Method::PUT, None, "2"));
+        assert!(identity(Method::DELETE, None, "").unwrap().is_some());
+    }
+
+    #[test]
+    fn what_was_asked_before_is_answered_as_then() {
+        let stubs = |status: u16| Stubs::of(status);
+        let first = World::new(stubs(201), Arc::default());
+        let ask = |world: &World| world.answer(None, request(Method::POST, None, "1")).now_or_never().unwrap().unwrap();
+        assert_eq!(ask(&first).status(), 201);
+        let answers = Arc::new(first.answers());
+        assert_eq!(ask(&World::new(stubs(500), Arc::clone(&answers))).status(), 201);
+        let live = Scenario { live: true, ..(*stubs(500)).clone() };
+        assert_eq!(ask(&World::new(live.into(), answers)).status(), 500);
+    }
+
+    struct Stubs;
+
+    impl Stubs {
+        fn of(status: u16) -> Arc<Scenario> {
+            let stub = super::super::scenario::Stub { status: Some(status), ..Default::default() };
+            Arc::new(Scenario { stubs: vec![stub], ..Scenario::default() })
+        }
+    }
+
+    #[test]
+    fn nothing_is_done_to_a_world_that_has_ended() {
+        let world = World::new(Arc::default(), Arc::default());
+        let deed = || Deed::Create { workflow: "w".to_owned(), id: None };
+        assert!(world.sees(None, deed()));
+        world.end();
+        assert!(!world.sees(None, deed()));
+        assert!(world.answer(None, request(Method::GET, None, "")).now_or_never().is_none());
+        assert_eq!(world.count(), 1);
+    }
+}
