@@ -194,7 +194,7 @@ impl Dev {
     }
 
     /// What has to be there as long as the process is, also when this is gone.
-    fn folders(&self) -> Vec<Arc<TempDir>> {
+    pub(crate) fn folders(&self) -> Vec<Arc<TempDir>> {
         let state = match &self.state {
             State::Temporary(folder) => Some(folder),
             State::Given(_) | State::Default => None,
@@ -203,7 +203,7 @@ impl Dev {
         self.folder.iter().chain(state).chain(others).cloned().collect()
     }
 
-    fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = self.command_of("dev");
         match &self.state {
             State::Default => {}

@@ -29,6 +29,8 @@ mod dev;
 mod log;
 mod server;
 mod sink;
+#[cfg(unix)]
+mod terminal;
 mod wait;
 mod worker;
 mod workflow;
@@ -38,6 +40,8 @@ pub use client::{Answer, Client, Exchange, Payload, RequestError};
 pub use dev::{Dev, Refusal, program};
 pub use server::Server;
 pub use sink::{Reply, Seen, Sink};
+#[cfg(unix)]
+pub use terminal::{Modes, Terminal};
 pub use wait::{PATIENCE, Patience, eventually};
 pub use worker::{build, repository};
 pub use workflow::{Instance, RestartFrom, Workflow, bound};

@@ -26,6 +26,12 @@ impl Server {
     pub(crate) fn start(mut command: Command, folders: Vec<Arc<TempDir>>, before_url: &str) -> Self {
         let mut child = command.spawn().expect("the program under test can be started");
         let log = Log::of(child.stderr.take().expect("standard error is piped, and taken once"));
+        Self::of(child, log, folders, before_url)
+    }
+
+    /// The process `child`, whose output is `log`, once it has said its address.
+    #[track_caller]
+    pub(crate) fn of(child: Child, log: Log, folders: Vec<Arc<TempDir>>, before_url: &str) -> Self {
         // In a log of JSON more follows it.
         let url = |line: &str| line.split_once(before_url)?.1.split([' ', '"']).next().map(ToOwned::to_owned);
         let url = log.wait_for(url);

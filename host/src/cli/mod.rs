@@ -10,6 +10,7 @@ pub mod client;
 mod dev;
 mod first;
 mod journal;
+mod keys;
 mod place;
 mod ports_file;
 mod project;

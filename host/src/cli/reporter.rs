@@ -91,8 +91,9 @@ impl Listener for Reporter {
                 self.console.say(&record.shown_as(text));
             }
             News::Unchanged(build) => {
-                let message = format!("the build of {worker} made what is served already");
-                let record = reload(Level::Info, "unchanged", worker, &message).with("build_ms", ms(build));
+                let plain = report::unchanged(worker, build, Style::Plain);
+                let record = reload(Level::Info, "unchanged", worker, plain.trim_end())
+                    .with("build_ms", build.map_or(Value::Null, ms));
                 self.console.say(&record.shown_as(report::unchanged(worker, build, style)));
             }
             News::NotBuilt(error) => self.kept(worker, &error.to_string()),

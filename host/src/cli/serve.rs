@@ -11,10 +11,12 @@ use miniflow_runtime::dispatcher::CatchUp;
 use miniflow_runtime::{Clock as _, storage};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::dev::{CronCatchUp, DevArgs, DevOptions, Durability, StateFolder};
+use super::keys::{Keyboard, Keys};
 use super::ports_file::PortsFile;
 use super::reporter::Reporter;
 use super::{browser, first, place, project, stop};
@@ -131,10 +133,25 @@ async fn serve_until_stopped(
         browser::open(&url);
     }
     let mut developing = JoinSet::new();
+    let quit = Arc::new(Notify::new());
+    if Keys::are_wanted(reporter.console())
+        && let Some(keyboard) = Keyboard::take()
+    {
+        let keys = Keys {
+            url,
+            console: reporter.console().clone(),
+            session: server.session().clone(),
+            instances: server.instances(),
+            mover: server.mover().clone(),
+            rebuild: workers.iter().map(Worker::rebuild).collect(),
+            quit: Arc::clone(&quit),
+        };
+        developing.spawn(keys.serve(keyboard));
+    }
     for worker in workers {
         developing.spawn(worker.develop(server.reloader(), options.on_divergence));
     }
-    let served = server.serve(listener, stop::asked_for()).await;
+    let served = server.serve(listener, stop::asked_for(quit.notified())).await;
     // What is being built is not wanted any more.
     developing.shutdown().await;
     served.map_err(|error| Problem::error(format!("the server stopped: {error}")).into())

@@ -1,10 +1,16 @@
 //! Being asked to stop.
 
-/// Resolves when Ctrl-C is pressed or the process is told to end. A second time ends it at once.
-pub(super) async fn asked_for() {
-    once().await;
+use super::keys;
+
+/// Resolves when Ctrl-C is pressed, the process is told to end, or `quit` resolves. After that, being told once more ends it at once.
+pub(super) async fn asked_for(quit: impl Future<Output = ()>) {
+    tokio::select! {
+        () = once() => {}
+        () = quit => {}
+    }
     tokio::spawn(async {
         once().await;
+        keys::restore();
         #[expect(clippy::exit, reason = "whoever asks twice does not want to wait; what is committed is safe")]
         std::process::exit(130);
     });

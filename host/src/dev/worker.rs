@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use miniflow_runtime::clock::{Stopwatch, real};
+use tokio::sync::Notify;
 
 use super::build::{self, BuildError, Progress};
 use super::sources;
@@ -34,8 +35,8 @@ pub trait Listener: Progress + 'static {
 pub enum News {
     /// It was reloaded; how long the build took, if there was one.
     Reloaded(Box<Reload>, Option<Duration>),
-    /// A build made what is served already.
-    Unchanged(Duration),
+    /// A build made what is served already; none: nothing had to be built.
+    Unchanged(Option<Duration>),
     /// It could not be built. The compiler has said why.
     NotBuilt(BuildError),
     /// The configuration, or the component under it, cannot be served.
@@ -68,6 +69,10 @@ pub struct Worker {
     /// What changed during the last build, and what that build made.
     suspicion: Option<(BTreeSet<PathBuf>, Option<u64>)>,
     revision: u64,
+    /// Somebody wants it to be built again.
+    wanted: Arc<Notify>,
+    /// That is why it is.
+    is_wanted: bool,
 }
 
 /// Where the loop is.
@@ -104,7 +109,15 @@ impl Worker {
             outputs: BTreeSet::new(),
             suspicion: None,
             revision: 0,
+            wanted: Arc::default(),
+            is_wanted: false,
         }
+    }
+
+    /// What has it built again when it is notified, whether something has changed or not.
+    #[must_use]
+    pub fn rebuild(&self) -> Arc<Notify> {
+        Arc::clone(&self.wanted)
     }
 
     /// Begins to watch the sources. To be called before the first build, so that no change is missed.
@@ -163,10 +176,20 @@ impl Worker {
     /// Serves every change, until it is dropped.
     pub async fn develop(mut self, reloader: Reloader, on_divergence: OnDivergence) {
         let Some(watch) = self.watch.clone() else { return };
+        let wanted = Arc::clone(&self.wanted);
         let mut state = State::Settled;
         loop {
             state = match state {
-                State::Settled => State::Changed(watch.changed().await),
+                State::Settled => {
+                    self.is_wanted = false;
+                    tokio::select! {
+                        paths = watch.changed() => State::Changed(paths),
+                        () = wanted.notified() => {
+                            self.is_wanted = true;
+                            State::Stale(BTreeSet::new())
+                        }
+                    }
+                }
                 State::Changed(paths) => self.changed(paths).await,
                 State::Stale(cause) => self.built(&cause, &watch).await,
                 State::Ready(took, then) => {
@@ -274,8 +297,8 @@ impl Worker {
         let Some(component) = self.component.as_deref() else { return BTreeSet::new() };
         match reloader.reload(&self.project, component, on_divergence).await {
             Ok(Reloading::Same) => {
-                if let Some(took) = build {
-                    self.tell(News::Unchanged(took));
+                if build.is_some() || self.is_wanted {
+                    self.tell(News::Unchanged(build));
                 }
             }
             Ok(Reloading::Done(reload)) => self.tell(News::Reloaded(reload, build)),

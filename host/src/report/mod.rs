@@ -20,6 +20,7 @@ mod table;
 mod told;
 mod workflows;
 
+pub mod keys;
 pub mod log;
 pub mod terminal;
 

@@ -165,10 +165,14 @@ pub fn kept(worker: &str, why: &str, style: Style) -> String {
     format!("{} {worker}: {why}; what was there before is served\n", style.word("33", "kept"))
 }
 
-/// Returns the line that says that a build changed nothing.
+/// Returns the line that says that there is nothing new; `build` is how long it took to find out, if something was built.
 #[must_use]
-pub fn unchanged(worker: &str, build: Duration, style: Style) -> String {
-    format!("{} {worker}: the build ({}) made what is served already\n", style.word("32", "unchanged"), long(build))
+pub fn unchanged(worker: &str, build: Option<Duration>, style: Style) -> String {
+    let why = match build {
+        Some(took) => format!("the build ({}) made what is served already", long(took)),
+        None => "what is there is served already".to_owned(),
+    };
+    format!("{} {worker}: {why}\n", style.word("32", "unchanged"))
 }
 
 fn short(time: Duration) -> String {

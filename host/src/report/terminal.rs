@@ -4,6 +4,9 @@
 
 use std::io::Write;
 
+/// What empties a terminal, and what it remembers.
+pub const CLEAR: &str = "\x1b[2J\x1b[3J\x1b[H";
+
 /// Writes `text` to standard output: data that a command was asked for.
 pub fn stdout(text: &str) {
     let mut stdout = std::io::stdout().lock();

@@ -15,6 +15,8 @@ mod crowd;
 mod examples;
 mod http;
 mod isolation;
+#[cfg(unix)]
+mod keys;
 mod kit;
 mod kv;
 mod limits;
