@@ -18,6 +18,7 @@ use miniflow_runtime::clock::{Stopwatch, TimeMode, real};
 use miniflow_runtime::dispatcher::{CatchUp, CronOptions, CronTrigger, Recovered};
 use miniflow_runtime::engine::limits;
 use miniflow_runtime::mover::{self, Mover};
+use miniflow_runtime::script::Scripts;
 use miniflow_runtime::storage::{Durability, SqliteStorage, StateDirectory, StorageError};
 use miniflow_runtime::{Clock, Dispatcher, Handle, Options, WorkflowDefinition};
 use tokio::net::TcpListener;
@@ -47,6 +48,8 @@ pub struct ServerOptions {
     pub cache_dir: Option<PathBuf>,
     /// What compiles them, when other sessions of this process use it as well; none: one of its own.
     pub compiler: Option<Compiler>,
+    /// What a test says about instances.
+    pub scripts: Option<Arc<Scripts>>,
     /// How time passes; none: as in the last session of this state, at first as the machine's.
     pub time: Option<TimeMode>,
     /// Where Workers' lines go.
@@ -72,6 +75,7 @@ impl ServerOptions {
             durability: Durability::Normal,
             cache_dir: None,
             compiler: None,
+            scripts: None,
             time: None,
             logs,
             test_scheduled: false,
@@ -112,6 +116,7 @@ impl Server {
             durability,
             cache_dir,
             compiler,
+            scripts,
             time,
             logs,
             test_scheduled,
@@ -143,7 +148,7 @@ impl Server {
         warnings.extend(connected.warnings.iter().cloned());
 
         let reader = storage.reader().map_err(|error| storage_problem(&error))?;
-        let dispatcher = Dispatcher::start(Options {
+        let options = Options {
             account_concurrency: limits::CONCURRENCY_ACCOUNT_MAX,
             storage,
             reader,
@@ -156,8 +161,8 @@ impl Server {
                 catch_up,
                 fires,
             },
-        })
-        .map_err(|error| storage_problem(&error))?;
+        };
+        let dispatcher = Dispatcher::start_scripted(options, scripts).map_err(|error| storage_problem(&error))?;
         services.set_runtime(dispatcher.handle());
         let objects = Objects::open(state.as_ref().map(StateDirectory::path), durability, &services)
             .map_err(|error| Problem::error(error.to_string()))?;

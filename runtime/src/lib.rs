@@ -12,6 +12,7 @@
 //! - [`run`] is the side of the guest: it answers replayed steps without asking the dispatcher, in the recorded order.
 //! - [`storage`] keeps instances and journals in SQLite.
 //! - [`clock`] is the only reader of time; [`mover`] moves it from moment to moment.
+//! - [`script`] has what a test says beforehand about instances.
 //! - [`cron`] reads cron expressions and says when one matches.
 //!
 //! Never here: WebAssembly, HTTP, the terminal.
@@ -22,6 +23,7 @@ pub mod dispatcher;
 pub mod engine;
 pub mod mover;
 pub mod run;
+pub mod script;
 pub mod storage;
 #[cfg(feature = "test-util")]
 pub mod testing;

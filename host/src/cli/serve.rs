@@ -104,6 +104,7 @@ async fn serve_until_stopped(
         },
         cache_dir: default_cache_dir(|name| std::env::var_os(name)),
         compiler: None,
+        scripts: None,
         test_scheduled: options.test_scheduled,
         api_token: options.api_token.clone(),
         is_shared: !options.address.ip().to_canonical().is_loopback(),

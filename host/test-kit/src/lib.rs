@@ -21,21 +21,27 @@
 
 mod clock;
 mod console;
+mod dispatch;
 mod error;
 mod http;
+mod introspect;
+mod modifier;
 mod process;
 mod running;
 mod worker;
 mod workflow;
 
 pub use clock::{Clock, Length};
+pub use dispatch::{QueueMessage, QueueResult, RetryBatch, RetryMessage, ScheduledResult};
 pub use error::Error;
 pub use http::{Body, Response};
+pub use introspect::{InstanceIntrospector, WorkflowIntrospector};
 pub use miniflow::bindings::logging::{Level, LogLine};
 pub use miniflow_runtime::clock::TimeMode;
 pub use miniflow_runtime::dispatcher::RestartFrom;
 pub use miniflow_runtime::mover::Moved;
 pub use miniflow_runtime::{CreateOptions, ErrorInfo, InstanceStatus, StepKind, Timestamp};
+pub use modifier::{All, Modifier, Step, StepError, Steps};
 pub use running::TestWorker;
 pub use worker::Worker;
 pub use workflow::{Instance, Status, Workflow};

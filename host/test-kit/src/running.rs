@@ -7,18 +7,22 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, header};
 use http_body_util::{BodyExt as _, Full};
 use miniflow::bindings::logging::{LogLine, LogSink};
+use miniflow::bindings::queue::Queues;
 use miniflow::config::WorkflowEntry;
 use miniflow::server::{Server, ServerOptions};
-use miniflow::session::{Built, Member};
+use miniflow::session::{Built, Member, Session};
 use miniflow::triggers::http::Fetch;
+use miniflow::wasm::Generation;
 use miniflow_runtime::Handle;
 use miniflow_runtime::clock::{TimeMode, real};
 use miniflow_runtime::mover::{Mover, Skip};
+use miniflow_runtime::script::Scripts;
 
 use crate::clock::Clock;
 use crate::console::Console;
 use crate::error::Error;
 use crate::http::{Body, Response};
+use crate::introspect::{InstanceIntrospector, WorkflowIntrospector};
 use crate::process::Process;
 use crate::workflow::Workflow;
 
@@ -30,6 +34,7 @@ const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(1), Duration::fr
 pub(crate) struct Settings {
     pub(crate) time: TimeMode,
     pub(crate) fires: bool,
+    pub(crate) patience: Duration,
 }
 
 /// A Worker that runs in this process, for one test. Cheap to clone; it ends with the last clone and the last handle that was made of it.
@@ -43,8 +48,12 @@ pub(crate) struct Running {
     pub(crate) handle: Handle,
     pub(crate) mover: Mover,
     fetch: Fetch,
-    pub(crate) members: Vec<Arc<Member>>,
+    pub(crate) queues: Queues,
+    session: Session,
+    members: Vec<Arc<Member>>,
     console: Arc<Console>,
+    pub(crate) scripts: Arc<Scripts>,
+    pub(crate) patience: Duration,
 }
 
 impl TestWorker {
@@ -54,8 +63,10 @@ impl TestWorker {
         settings: Settings,
     ) -> Result<Self, Error> {
         let console = Arc::new(Console::default());
+        let scripts = Arc::new(Scripts::default());
         let options = ServerOptions {
             compiler: Some(process.compiler.clone()),
+            scripts: Some(Arc::clone(&scripts)),
             time: Some(settings.time),
             fires: settings.fires,
             ..ServerOptions::in_memory(Arc::clone(&console) as Arc<dyn LogSink>)
@@ -66,9 +77,13 @@ impl TestWorker {
             handle: server.instances(),
             mover: server.mover().clone(),
             fetch: server.fetch().clone(),
+            queues: server.queues().clone(),
+            session: server.session().clone(),
             members: server.session().members(),
             server: Some(server),
             console,
+            scripts,
+            patience: settings.patience,
         })))
     }
 
@@ -124,6 +139,34 @@ impl TestWorker {
         Ok(Workflow::new(self.clone(), entry.name.clone()))
     }
 
+    /// Looks into the instance of this id, which need not exist yet, of the workflow that is bound to this name.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such binding.
+    pub fn introspect_instance(&self, binding: &str, id: &str) -> Result<InstanceIntrospector, Error> {
+        if binding.is_empty() || id.is_empty() {
+            return Err(Error::Introspection(
+                "[WorkflowIntrospector] Workflow binding and instance id are required.".to_owned(),
+            ));
+        }
+        let entry = self.0.entry(binding)?;
+        Ok(InstanceIntrospector::new(self.clone(), entry.name.clone(), id.to_owned()))
+    }
+
+    /// Looks into all instances that are made from now on of the workflow that is bound to this name. One at a time of each workflow.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such binding, or somebody does it already.
+    pub fn introspect(&self, binding: &str) -> Result<WorkflowIntrospector, Error> {
+        if binding.is_empty() {
+            return Err(Error::Introspection("[WorkflowIntrospector] Workflow binding is required.".to_owned()));
+        }
+        let entry = self.0.entry(binding)?;
+        WorkflowIntrospector::begin(self.clone(), binding, entry.name.clone())
+    }
+
     /// Its clock.
     #[must_use]
     pub fn clock(&self) -> Clock {
@@ -155,6 +198,18 @@ impl Running {
             worker: self.first().map_or_else(|_| String::new(), |member| member.name().to_owned()),
             has: if has.is_empty() { "none".to_owned() } else { has.join(", ") },
         }
+    }
+
+    /// The Worker's code.
+    pub(crate) fn generation(&self) -> Result<Arc<Generation>, Error> {
+        let name = self.first()?.name();
+        let generation = self.session.slot(name).get();
+        generation.ok_or_else(|| Error::NoHandler(format!("the Worker `{name}` is not loaded")))
+    }
+
+    pub(crate) fn no_handler(&self, attribute: &str) -> Error {
+        let name = self.first().map_or("", |member| member.name());
+        Error::NoHandler(format!("the Worker `{name}` has no such handler: add one with `{attribute}`"))
     }
 
     fn first(&self) -> Result<&Arc<Member>, Error> {

@@ -2,6 +2,7 @@
 
 use std::panic::Location;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use miniflow::config::{self, LoadOptions, Project};
 use miniflow::session::Built;
@@ -10,6 +11,9 @@ use miniflow_runtime::clock::TimeMode;
 use crate::error::Error;
 use crate::process::{Process, process};
 use crate::running::{Settings, TestWorker};
+
+/// How long a wait goes on in vain, real time, unless the test says otherwise.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A Worker to be tested. Started as often as wanted: each time it is another one, which shares nothing with the others but its code.
 #[derive(Clone, Debug)]
@@ -26,7 +30,7 @@ impl Worker {
     /// paths are relative to the package of the test. What has to be built is built once in a process.
     #[must_use]
     pub fn from_path(path: impl Into<PathBuf>) -> Self {
-        let settings = Settings { time: TimeMode::Skip, fires: false };
+        let settings = Settings { time: TimeMode::Skip, fires: false, patience: PATIENCE };
         Self { path: path.into(), component: None, options: LoadOptions::default(), beside: Vec::new(), settings }
     }
 
@@ -88,6 +92,13 @@ impl Worker {
     #[must_use]
     pub fn with_crons(mut self) -> Self {
         self.settings.fires = true;
+        self
+    }
+
+    /// Says how long a wait goes on in vain, real time.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.settings.patience = patience;
         self
     }
 

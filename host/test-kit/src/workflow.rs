@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::introspect::InstanceIntrospector;
 use crate::running::TestWorker;
 
 /// A workflow of a Worker under test.
@@ -113,6 +114,12 @@ impl Instance {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Looks into it.
+    #[must_use]
+    pub fn introspect(&self) -> InstanceIntrospector {
+        InstanceIntrospector::new(self.worker.clone(), self.workflow.clone(), self.id.clone())
     }
 
     /// What it is doing, as the binding says it.

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::clock::{Clock, Stopwatch, Timestamp, real};
 use crate::engine::{Answer, Command, Context, Entry, Refusal, Stamped, StepNo};
+use crate::script::Scripts;
 use crate::storage::{Storage, Write};
 
 /// Messages of one group at most: bounds how long the first of them waits for its commit.
@@ -91,6 +92,10 @@ pub(super) struct Core<S> {
     pub(super) next_run: RunId,
     /// Set while stopping: nothing is answered or started any more.
     pub(super) stopping: Option<Stopping>,
+    /// What tests say about instances.
+    pub(super) scripts: Option<Arc<Scripts>>,
+    /// Instances were made, which whoever waits for them is told after the commit.
+    pub(super) tell_made: bool,
 }
 
 /// An instance that is to be started.
@@ -249,6 +254,9 @@ impl<S: Storage> Core<S> {
                 After::Stored(reply) => drop(reply.send(())),
             }
         }
+        if let Some(scripts) = self.scripts.as_ref().filter(|_| std::mem::take(&mut self.tell_made)) {
+            scripts.tell();
+        }
         for (key, reply) in follows {
             self.follow(key, reply);
         }
@@ -310,6 +318,7 @@ impl<S: Storage> Core<S> {
                 Ok(None) => super::requests::refuse(reply, super::ApiError::not_found()),
                 Err(error) => super::requests::refuse(reply, error),
             },
+            Message::MockEvent { workflow, id, event, reply } => self.mock_event(&workflow, &id, event, reply),
             Message::Held { run, key } => self.held(key, run),
             Message::Chunk { run, key, step, attempt, index, bytes, reply } => {
                 self.chunk(key, run, Piece { step, attempt, index, bytes, reply });

@@ -11,7 +11,9 @@ use super::subscription::{SubscribeOptions, Subscription};
 use super::{CronState, CronTrigger, Reloaded, WorkflowDefinition};
 use crate::clock::Timestamp;
 use crate::engine::events::EventKind;
-use crate::engine::{Bytes, ErrorInfo, InstanceStatus, RollbackOutcome, StepKey, StepKind, limits, text, validate};
+use crate::engine::{
+    Bytes, ErrorInfo, InstanceStatus, RollbackOutcome, Stamped, StepKey, StepKind, limits, text, validate,
+};
 use crate::run::Schedule;
 use crate::storage::{Archive, Reader, Retention, StorageError, Summary, Trigger};
 
@@ -409,6 +411,31 @@ impl Handle {
         }
         let feed = self.ask(|reply| Message::Subscribe { workflow, id, reply }).await?;
         Ok(Subscription::new(feed, options))
+    }
+
+    /// The entries of the instance in portions, as they are committed; first those that are recorded.
+    pub(crate) async fn follow(
+        &self,
+        workflow: &str,
+        id: &str,
+    ) -> Result<mpsc::UnboundedReceiver<Arc<[Stamped]>>, ApiError> {
+        let (workflow, id) = (self.workflow(workflow)?, address(id)?);
+        let (_, _, feed) = self.ask(|reply| Message::Subscribe { workflow, id, reply }).await?;
+        Ok(feed)
+    }
+
+    /// Has an event sent to an instance, which need not exist yet; again when it begins anew. For dispatchers with scripts.
+    ///
+    /// # Errors
+    /// `workflow.invalid_event_type`, `body`, `instance.invalid_id`, `workflow.not_found`.
+    pub async fn mock_event(&self, workflow: &str, id: &str, event_type: &str, payload: Bytes) -> Result<(), ApiError> {
+        let (workflow, id) = (self.workflow(workflow)?, address(id)?);
+        if !validate::event_type(event_type) {
+            return Err(ApiError::new("workflow.invalid_event_type", text::INVALID_EVENT_TYPE));
+        }
+        check_size("event payload", Some(&payload))?;
+        let event = (Arc::from(event_type), payload);
+        self.ask(|reply| Message::MockEvent { workflow, id, event, reply }).await
     }
 
     async fn operate(&self, workflow: &str, id: &str, operation: Operation) -> Result<(), ApiError> {

@@ -107,6 +107,14 @@ pub(crate) enum Message {
         ids: Vec<String>,
         reply: Reply<DeleteResult>,
     },
+    /// As an event that is sent, also to an instance that does not exist yet, and again when it begins anew.
+    MockEvent {
+        workflow: Arc<str>,
+        id: String,
+        /// Its type, and JSON.
+        event: (Arc<str>, Bytes),
+        reply: Reply<()>,
+    },
     Subscribe {
         workflow: Arc<str>,
         id: String,

@@ -23,6 +23,7 @@ mod reload;
 mod requests;
 mod resident;
 mod runs;
+mod scripted;
 mod still;
 mod streams;
 pub(crate) mod subscription;
@@ -44,6 +45,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::cron::Cron;
 use crate::engine::limits;
 use crate::run::Run;
+use crate::script::Scripts;
 use crate::storage::{Reader, Retention, Storage, StorageError};
 
 /// A workflow: its name, the class that implements it, what is configured for it.
@@ -153,6 +155,17 @@ impl Dispatcher {
     /// # Errors
     /// When the storage cannot be read, or no thread can be had.
     pub fn start<S: Storage>(options: Options<S>) -> Result<Self, StorageError> {
+        Self::start_scripted(options, None)
+    }
+
+    /// As [`Self::start`], with scripts for instances.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_scripted<S: Storage>(
+        options: Options<S>,
+        scripts: Option<Arc<Scripts>>,
+    ) -> Result<Self, StorageError> {
         let (sender, inbox) = mpsc::unbounded_channel();
         let has_reader = options.reader.is_some();
         let reader = options.reader.map(handle::spawn_reader);
@@ -165,6 +178,7 @@ impl Dispatcher {
             (options.workflows, options.account_concurrency, options.crons),
             (sender, has_reader),
         )?;
+        core.scripts = scripts;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()

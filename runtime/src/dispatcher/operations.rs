@@ -7,6 +7,7 @@ use super::core::{After, Core, WHOLE_INSTANCE};
 use super::message::{InstanceKey, Operation, Reply, RunId};
 use super::requests::refuse;
 use super::resident::Resident;
+use super::scripted::forget;
 use super::{ApiError, BatchError, DeleteResult};
 use crate::engine::{Command, InstanceStatus, Refusal, text};
 use crate::storage::{Storage, Write};
@@ -39,10 +40,16 @@ impl<S: Storage> Core<S> {
             Operation::Terminate { rollback } => self.terminate(key, rollback),
             Operation::Restart { from } => {
                 let restarted = self.apply(key, Command::Restart { from });
-                restarted.map(|()| self.begin_again(key)).map_err(|refusal| refused("instance.cannot_restart", refusal))
+                restarted
+                    .map(|()| {
+                        self.repeat_script(key);
+                        self.begin_again(key);
+                    })
+                    .map_err(|refusal| refused("instance.cannot_restart", refusal))
             }
             Operation::Delete => {
                 self.delete(key);
+                forget(self.scripts.as_ref(), workflow, id);
                 Ok(())
             }
         };
@@ -98,6 +105,7 @@ impl<S: Storage> Core<S> {
         {
             active.run.release();
         }
+        self.skip_delays(key);
         self.wake(key, false);
     }
 
@@ -165,6 +173,7 @@ impl<S: Storage> Core<S> {
                 None => match self.find(workflow, &id) {
                     Ok(Some(key)) => {
                         self.delete(key);
+                        forget(self.scripts.as_ref(), workflow, &id);
                         true
                     }
                     Ok(None) => false,

@@ -60,6 +60,8 @@ impl<S: Storage> Core<S> {
             next_key,
             next_run: 1,
             stopping: None,
+            scripts: None,
+            tell_made: false,
         };
         for workflow in workflows {
             core.define(workflow);

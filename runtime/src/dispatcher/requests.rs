@@ -87,6 +87,7 @@ impl<S: Storage> Core<S> {
         if self.want(key, workflow.to_string(), false) {
             self.take_entry(key, Entry::Running, now);
         }
+        self.begin_script(key);
     }
 
     pub(super) fn get(&mut self, workflow: &Arc<str>, id: &str, reply: Reply<()>) {

@@ -127,6 +127,9 @@ impl<S: Storage> Core<S> {
         let instance_id = Arc::from(resident.fixed.id.as_str());
         let run = Run::new((id, key), definition, instance_id, event, &mut resident.instance, shared);
         resident.active = Some(Active::new(Arc::clone(&run), start.slot));
+        if let Some(script) = self.script(key) {
+            run.follow_script(script);
+        }
         self.busy += 1;
         self.runner.start(run);
     }
@@ -163,7 +166,7 @@ impl<S: Storage> Core<S> {
         }
         let step = step_of(&command).cloned();
         let is_success = matches!(command, Command::Succeed { .. } | Command::Finish { .. });
-        let _ = self.apply(key, command);
+        self.apply_scripted(key, command);
         let Some(resident) = self.residents.get_mut(&key) else { return };
         let step = step.and_then(|step| resident.instance.find(&step));
         if let (Some(step), Some(active)) = (step, &mut resident.active) {
@@ -174,6 +177,7 @@ impl<S: Storage> Core<S> {
                 return;
             }
             active.parked.insert(step, reply);
+            self.skip_delay(key, step);
             self.answer(key, step);
         }
     }
@@ -203,6 +207,7 @@ impl<S: Storage> Core<S> {
             self.end_run(key, false);
         } else if let (Some(step), Some(active)) = (resident.instance.current_compensation(), &mut resident.active) {
             active.parked.insert(step, reply);
+            self.skip_delay(key, step);
             self.answer(key, step);
         }
     }

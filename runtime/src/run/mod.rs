@@ -13,7 +13,7 @@ mod compensate;
 mod drive;
 mod hold;
 mod replay;
-
+mod scripted;
 mod stream;
 mod trial;
 mod wait;
@@ -43,6 +43,7 @@ use crate::engine::{
     Answer, Bytes, Command, ErrorInfo, Instance, InstanceStatus, Outcome, StepConfig, StepKey, StepKind, StepOptions,
     text, validate,
 };
+use crate::script::Script;
 
 /// The input of `run`, the same in every run of an instance.
 #[derive(Clone, Debug)]
@@ -96,6 +97,8 @@ pub struct Run {
     stop: Notify,
     /// Every step that is to be compensated has been asked for.
     rollback_ready: Notify,
+    /// Set in tests of workflows only.
+    script: OnceLock<Arc<Script>>,
     /// Set in a trial of new code only.
     seen: OnceLock<Mutex<trial::Seen>>,
     inner: Mutex<Inner>,
@@ -211,6 +214,7 @@ impl Run {
             stopping: AtomicBool::new(false),
             stop: Notify::new(),
             rollback_ready: Notify::new(),
+            script: OnceLock::new(),
             seen: OnceLock::new(),
             inner: Mutex::new(inner),
         })
@@ -291,10 +295,10 @@ impl Run {
         let answer = match recorded {
             Some(outcome) => Answer::Settled(outcome),
             None if known => self.ask(command, Kind::Parked).await,
-            None => return Begun::Execute(Attempt::begin(open, config, command).await),
+            None => return self.hand_over(Attempt::begin(open, config, command).await).await,
         };
         match answer {
-            Answer::Execute { attempt, config } => Begun::Execute(Attempt::of_step(open, attempt, config)),
+            Answer::Execute { attempt, config } => self.hand_over(Attempt::of_step(open, attempt, config)).await,
             Answer::Settled(outcome) => {
                 open.over = true;
                 match outcome {

@@ -20,6 +20,7 @@ impl Run {
         let mut open = self.ask_for(StepKind::Sleep, name);
         let (recorded, _) = open.recorded().await;
         if recorded.is_none() {
+            let ms = if self.skips_sleep(&open.key) { 0 } else { ms };
             let wake_at = self.clock.now().plus_ms(ms);
             let command = Command::BeginSleep { key: open.key.clone(), wake_at, alone: open.alone };
             self.ask(command, Kind::Parked).await;
@@ -48,7 +49,8 @@ impl Run {
                 check_sleep(name, when.0.saturating_sub(now.0))?;
                 open.over = false;
             }
-            let command = Command::BeginSleep { key: open.key.clone(), wake_at: when, alone: open.alone };
+            let wake_at = if self.skips_sleep(&open.key) { now } else { when };
+            let command = Command::BeginSleep { key: open.key.clone(), wake_at, alone: open.alone };
             self.ask(command, Kind::Parked).await;
         }
         open.over = true;

@@ -61,6 +61,13 @@ impl Marks {
         said.of_each.iter().map(outcome).collect()
     }
 
+    /// What was said of each message, and what of all: as it was said, not what follows from it.
+    #[must_use]
+    pub fn so_far(&self) -> (Vec<Option<Mark>>, Option<Mark>) {
+        let said = self.said();
+        (said.of_each.clone(), said.of_all)
+    }
+
     fn said(&self) -> MutexGuard<'_, Said> {
         // A panic while the lock was held left nothing half said.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
