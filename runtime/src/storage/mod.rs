@@ -8,6 +8,7 @@ mod directory;
 pub mod memory;
 pub mod sqlite;
 
+use std::fmt;
 use std::path::PathBuf;
 
 pub use archive::{Archive, Count, Filter, InFlight, Listed, Order, Place, Record};
@@ -288,7 +289,7 @@ pub enum StorageError {
         path: PathBuf,
         /// What SQLite says.
         #[source]
-        source: rusqlite::Error,
+        source: SqliteError,
     },
     /// The directory or file cannot be used.
     #[error("cannot use the state directory `{path}`")]
@@ -316,8 +317,32 @@ pub enum StorageError {
     },
     /// Any other failure of SQLite.
     #[error("storage failed")]
-    Sqlite(#[from] rusqlite::Error),
+    Sqlite(#[from] SqliteError),
     /// A failure made on purpose.
     #[error("storage failed: {0}")]
     Injected(&'static str),
 }
+
+impl From<rusqlite::Error> for StorageError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error.into())
+    }
+}
+
+/// What SQLite says, once: rusqlite's errors have a cause that says the same again, with a number.
+#[derive(Debug)]
+pub struct SqliteError(rusqlite::Error);
+
+impl From<rusqlite::Error> for SqliteError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl fmt::Display for SqliteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for SqliteError {}

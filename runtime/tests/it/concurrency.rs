@@ -67,6 +67,24 @@ async fn who_was_woken_goes_before_who_is_new() {
     assert_eq!(statuses(&world, &handle, [("w", "waits"), ("w", "new")]).await, [Running, Queued]);
 }
 
+// rules: C3-27
+#[tokio::test]
+async fn who_sleeps_for_a_moment_only_holds_no_slot_that_another_could_have() {
+    let naps = |run: Arc<Run>, effects: Effects| async move {
+        if run.instance_id() == "naps" {
+            run.sleep("nap", DurationSpec::Ms(1000)).await?;
+        }
+        script(run, effects).await
+    };
+    for mut world in [World::new(naps).limit(1), World::new(naps).account(1)] {
+        let handle = world.start();
+        handle.create("w", with_id("naps")).await.unwrap();
+        handle.create("w", with_id("next")).await.unwrap();
+        assert_eq!(statuses(&world, &handle, [("w", "naps"), ("w", "next")]).await, [Waiting, Running]);
+        world.kill().await;
+    }
+}
+
 #[tokio::test]
 async fn a_place_in_the_queue_is_given_up_by_terminate_delete_and_the_end_of_the_process() {
     let mut world = World::new(script).limit(1);

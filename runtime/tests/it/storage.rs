@@ -1,6 +1,7 @@
 //! One suite for every storage, and what only files can do.
 
 use std::collections::BTreeMap;
+use std::error::Error as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -515,6 +516,26 @@ fn a_damaged_database_is_reported_and_left_alone() {
         std::fs::write(&path, content).unwrap();
         let error = SqliteStorage::open(directory.path(), Durability::Normal).err().unwrap();
         assert!(matches!(error, StorageError::Corrupt { .. }), "{error:?}");
+        assert_eq!(causes(&error), ["file is not a database"]);
         assert_eq!(std::fs::read(&path).unwrap(), content);
+    }
+}
+
+/// What is shown below an error.
+fn causes(error: &StorageError) -> Vec<String> {
+    let (mut causes, mut cause) = (Vec::new(), error.source());
+    while let Some(error) = cause {
+        causes.push(error.to_string());
+        cause = error.source();
+    }
+    causes
+}
+
+#[test]
+fn what_sqlite_says_is_said_once() {
+    for (text, said) in [(None, "Error code 13: database or disk is full"), (Some("full"), "full")] {
+        let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(13), text.map(ToOwned::to_owned));
+        let error = StorageError::from(error);
+        assert_eq!((error.to_string().as_str(), causes(&error)), ("storage failed", vec![said.to_owned()]));
     }
 }

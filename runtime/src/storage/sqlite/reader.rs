@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::super::StorageError;
+use super::super::{SqliteError, StorageError};
 use super::{DATABASE_FILE, SCHEMA_VERSION, rows, schema};
 use crate::dispatcher::message::InstanceKey;
 use crate::engine::Stamped;
@@ -25,7 +25,7 @@ impl Reader {
             return Ok(None);
         }
         let reader = Self::open(&path).map_err(|error| match error {
-            StorageError::Sqlite(source) => schema::named(source, &path),
+            StorageError::Sqlite(SqliteError(source)) => schema::named(source, &path),
             error => error,
         })?;
         let found = schema::version(&reader.connection).map_err(|error| schema::named(error, &path))?;

@@ -27,7 +27,7 @@ impl FromSql for Ms {
 
 pub(super) fn encode(buffer: &mut Vec<u8>, entries: &[Stamped]) -> Result<(), StorageError> {
     rmp_serde::encode::write(buffer, entries)
-        .map_err(|error| StorageError::Sqlite(rusqlite::Error::ToSqlConversionFailure(Box::new(error))))
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)).into())
 }
 
 pub(super) fn decode(key: InstanceKey, bytes: &[u8]) -> Result<Vec<Stamped>, StorageError> {

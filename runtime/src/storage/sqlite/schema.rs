@@ -125,9 +125,9 @@ fn run(connection: &Connection, migrations: &[&str], version: usize) -> rusqlite
 pub(super) fn named(source: rusqlite::Error, path: &Path) -> StorageError {
     match source.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-            StorageError::Corrupt { path: path.to_owned(), source }
+            StorageError::Corrupt { path: path.to_owned(), source: source.into() }
         }
-        _ => StorageError::Sqlite(source),
+        _ => source.into(),
     }
 }
 
