@@ -3,8 +3,8 @@
 //! Promises: a guest that goes over a limit ends with an error that names the limit; its neighbours do not notice. Never
 //! does: limit how long a guest waits.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
@@ -17,6 +17,9 @@ pub const MEMORY_MAX_BYTES: usize = 128 << 20;
 
 /// Processor time between two waits of a guest (documented as CPU time of an invocation: 30 s).
 pub const CPU_MAX: Duration = Duration::from_secs(30);
+
+/// What a guest may still compute, without a wait, for a client that has gone.
+const LEFT_MAX: Duration = Duration::from_secs(1);
 
 /// Shown when a guest computes for longer than [`CPU_MAX`]. Cloudflare's text.
 pub const CPU_TEXT: &str = "Worker exceeded CPU time limit.";
@@ -73,6 +76,26 @@ impl ResourceLimiter for MemoryLimit {
 #[error("{CPU_TEXT}")]
 pub struct CpuExceeded;
 
+/// Raised in a guest that went on computing for a client that has gone.
+#[derive(Debug, thiserror::Error)]
+#[error("the client has gone")]
+pub struct ClientGone;
+
+/// Whether the client of a request is still there. Clones are about the same client.
+#[derive(Clone, Debug, Default)]
+pub struct Presence(Arc<AtomicBool>);
+
+impl Presence {
+    /// It has gone, and nobody waits for the answer any more.
+    pub fn leave(&self) {
+        self.0.store(true, Relaxed);
+    }
+
+    fn has_left(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+}
+
 /// Counts the ticks of the engine that a guest computed through since it last waited.
 ///
 /// Cheap to clone: the store counts, and whoever polls the store reports the waits.
@@ -87,19 +110,32 @@ struct Ticks {
     yielded: AtomicBool,
     /// The guest waited since the last tick, so the tick says nothing about it.
     waited: AtomicBool,
+    /// Whom the guest computes for, if that is one client.
+    client: Mutex<Option<Presence>>,
+    /// Ticks that it computed through since that one left.
+    left: AtomicU32,
 }
 
 impl CpuBudget {
     /// Returns a budget of `limit` between two waits.
     #[must_use]
     pub fn new(limit: Duration) -> Self {
-        let max = u32::try_from(limit.as_nanos() / TICK.as_nanos()).unwrap_or(u32::MAX);
         Self(Arc::new(Ticks {
-            max,
+            max: ticks_of(limit),
             used: AtomicU32::new(0),
             yielded: AtomicBool::new(false),
             waited: AtomicBool::new(true),
+            client: Mutex::default(),
+            left: AtomicU32::new(0),
         }))
+    }
+
+    /// Begins anew, for a client. A guest that computes on when that one has gone is ended; one that waits learns of it by itself, and
+    /// may do what it has promised to do all the same.
+    pub fn serve(&self, client: Presence) {
+        self.reset();
+        self.0.left.store(0, Relaxed);
+        *self.client() = Some(client);
     }
 
     /// To be called after each poll of the guest that returned `Pending`: unless the guest was only made to let others
@@ -108,6 +144,10 @@ impl CpuBudget {
         let waits = !self.0.yielded.swap(false, Relaxed);
         if waits {
             self.reset();
+            let mut client = self.client();
+            if client.as_ref().is_some_and(Presence::has_left) {
+                *client = None;
+            }
         }
         waits
     }
@@ -118,6 +158,10 @@ impl CpuBudget {
         self.0.waited.store(true, Relaxed);
     }
 
+    fn client(&self) -> MutexGuard<'_, Option<Presence>> {
+        self.0.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn tick(&self) -> wasmtime::Result<UpdateDeadline> {
         let ticks = &*self.0;
         if ticks.waited.swap(false, Relaxed) {
@@ -126,9 +170,17 @@ impl CpuBudget {
         if ticks.used.fetch_add(1, Relaxed) >= ticks.max {
             return Err(CpuExceeded.into());
         }
+        let has_left = self.client().as_ref().is_some_and(Presence::has_left);
+        if has_left && ticks.left.fetch_add(1, Relaxed) >= ticks_of(LEFT_MAX) {
+            return Err(ClientGone.into());
+        }
         ticks.yielded.store(true, Relaxed);
         Ok(UpdateDeadline::Yield(1))
     }
+}
+
+fn ticks_of(time: Duration) -> u32 {
+    u32::try_from(time.as_nanos() / TICK.as_nanos()).unwrap_or(u32::MAX)
 }
 
 /// Puts a new store under its limits. Without this it would trap at once.
@@ -173,7 +225,7 @@ mod tests {
             }
             Ok(_) => true,
             Err(error) => {
-                assert!(error.is::<CpuExceeded>());
+                assert!(error.is::<CpuExceeded>() || error.is::<ClientGone>());
                 false
             }
         }
@@ -195,5 +247,29 @@ mod tests {
     fn a_guest_that_only_computes_runs_out() {
         let cpu = CpuBudget::new(TICK * 3);
         assert_eq!((0..100).take_while(|_| computes(&cpu)).count(), 1 + 3);
+    }
+
+    #[test]
+    fn a_guest_that_computes_for_a_client_that_has_gone_runs_out_soon() {
+        let (cpu, client) = (CpuBudget::new(CPU_MAX), Presence::default());
+        cpu.serve(client.clone());
+        let soon = ticks_of(LEFT_MAX) as usize;
+        assert_eq!((0..2 * soon).take_while(|_| computes(&cpu)).count(), 2 * soon, "as long as it is there");
+        client.leave();
+        assert_eq!((0..2 * soon).take_while(|_| computes(&cpu)).count(), soon);
+    }
+
+    #[test]
+    fn a_guest_that_has_waited_since_its_client_left_may_compute_on() {
+        let (cpu, client) = (CpuBudget::new(CPU_MAX), Presence::default());
+        cpu.serve(client.clone());
+        client.leave();
+        assert!((0..10).all(|_| computes(&cpu)));
+        assert!(cpu.after_pending());
+        let long = 2 * ticks_of(LEFT_MAX) as usize;
+        assert_eq!((0..long).take_while(|_| computes(&cpu)).count(), long);
+        // The next client is another one.
+        cpu.serve(Presence::default());
+        assert_eq!((0..long).take_while(|_| computes(&cpu)).count(), long);
     }
 }

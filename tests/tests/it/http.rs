@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use http::{Method, Request, header};
 use http_body_util::{BodyExt, Full};
@@ -192,6 +194,58 @@ fn a_client_that_goes_away_takes_nobody_with_it() {
     assert!(stream.receive().is_some());
     drop(stream);
     server.get("/").expect(200);
+}
+
+/// A connection on which `path` was asked for.
+fn asked_for(server: &Server, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server.url().trim_start_matches("http://")).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: here\r\n\r\n").unwrap();
+    stream
+}
+
+#[test]
+fn a_request_that_computes_for_a_client_that_has_gone_is_ended_soon() {
+    let server = behaviours();
+    let stream = asked_for(&server, "/spin");
+    server.wait_for_line("spins");
+    drop(stream);
+    let line = server.wait_for_line("GET /spin: ");
+    assert!(line.ends_with("stopped, it went on computing when its client had gone"), "{line}");
+    server.get("/").expect(200);
+}
+
+#[test]
+fn what_outlives_a_request_may_compute_though_the_client_has_gone() {
+    let has_gone = Arc::new(AtomicBool::new(false));
+    let sink = Sink::answering({
+        let has_gone = Arc::clone(&has_gone);
+        move |_| Reply::Answer(if has_gone.load(Relaxed) { 200 } else { 503 }, String::new())
+    });
+    let server = behaviours();
+    let stream = asked_for(&server, &format!("/busy-later?ms=3000&url={}", sink.url()));
+    server.wait_for_line("begins");
+    drop(stream);
+    has_gone.store(true, Relaxed);
+    server.wait_for_line("is done");
+}
+
+#[test]
+fn an_answer_without_content_by_its_status_has_no_length() {
+    let server = behaviours();
+    for status in [204, 304] {
+        let mut stream = TcpStream::connect(server.url().trim_start_matches("http://")).unwrap();
+        let request = |path: &str, more: &str| format!("GET {path} HTTP/1.1\r\nHost: here\r\n{more}\r\n");
+        // The second on the same connection is read right after the first.
+        let both = request(&format!("/answer?status={status}"), "") + &request("/", "Connection: close\r\n");
+        stream.write_all(both.as_bytes()).unwrap();
+        let mut answers = String::new();
+        stream.read_to_string(&mut answers).unwrap();
+        let (first, rest) = answers.split_once("\r\n\r\n").unwrap();
+        assert!(first.starts_with(&format!("HTTP/1.1 {status} ")), "{answers}");
+        assert!(!first.to_lowercase().contains("content-length"), "{first}");
+        assert!(!first.to_lowercase().contains("transfer-encoding"), "{first}");
+        assert!(rest.starts_with("HTTP/1.1 200 ") && rest.ends_with("behaviours"), "{rest}");
+    }
 }
 
 // rules: C2.10-8

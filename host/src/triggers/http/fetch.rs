@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, Method, Request, Response, Uri, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -24,6 +24,7 @@ use super::instances::{Instances, Label, Ticket};
 use super::server::Service;
 use crate::bindings::logging::{Level, LogLine};
 use crate::wasm::inward::{self, CallError};
+use crate::wasm::limits::Presence;
 use crate::wasm::{Death, Generation, Slot};
 
 /// Requests in flight at a time: each may need an instance, and the pool has a part for them.
@@ -91,7 +92,7 @@ impl Fetch {
             return answer::no_websocket(request.uri().path());
         }
         match self.ask(request, 0).await {
-            Ok(response) => response,
+            Ok(response) => without_content(response),
             Err(Failure::NoFetch { worker, classes }) => answer::no_fetch(&worker, classes),
             Err(Failure::Overloaded) => answer::overloaded(IN_FLIGHT_MAX),
             Err(Failure::Failed { worker, label, why }) => answer::failed(&worker, &label, &why),
@@ -116,15 +117,35 @@ impl Fetch {
         }
         let Some(turn) = self.0.turn().await else { return Err(Failure::Overloaded) };
 
-        let (_here, gone) = oneshot::channel();
+        let (here, gone) = oneshot::channel();
+        let mut here = Here { client: Some(Presence::default()), _here: here };
+        let client = here.client.clone().unwrap_or_default();
         let (death, died) = oneshot::channel();
         let label = Arc::new(Label { method: request.method().clone(), uri: request.uri().clone() });
-        match serving.handler.handle(Ticket { label: Arc::clone(&label), depth, gone, death }, request).await {
+        let ticket = Ticket { label: Arc::clone(&label), depth, gone, client, death };
+        let answered = serving.handler.handle(ticket, request).await;
+        here.client = None;
+        match answered {
             Ok(response) => Ok(response.map(|body| Held { body, _turn: turn }.boxed_unsync())),
             Err(error) => {
                 let why = explain(generation, &label, &error, died).await;
                 Err(Failure::Failed { worker: worker(), label, why })
             }
+        }
+    }
+}
+
+/// The client of a request, as long as it waits for the answer.
+struct Here {
+    /// None: it has the answer.
+    client: Option<Presence>,
+    _here: oneshot::Sender<()>,
+}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        if let Some(client) = &self.client {
+            client.leave();
         }
     }
 }
@@ -169,6 +190,15 @@ impl Shared {
             }
         }
     }
+}
+
+/// Takes the length off an answer that has no content by its status, whatever the guest said of it: what would be sent next on the
+/// connection might be read as that content. The content itself is never sent.
+fn without_content(mut response: Response<WasiBody>) -> Response<WasiBody> {
+    if matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
+    response
 }
 
 /// Gives the request the URL that the client meant: hyper has the path only, the rest is in `Host`.

@@ -18,7 +18,7 @@ use wasmtime_wasi_http::WasiHttpView as _;
 use wasmtime_wasi_http::handler::{HandlerState, Instance, ShouldAccept, WorkerExpiration, WorkerState, WorkerStatus};
 
 use crate::bindings::logging::Level;
-use crate::wasm::limits::CpuBudget;
+use crate::wasm::limits::{ClientGone, CpuBudget, Presence};
 use crate::wasm::trap::{Death, explain};
 use crate::wasm::{Generation, GuestState};
 
@@ -87,6 +87,8 @@ pub(super) struct Ticket {
     pub(super) depth: u32,
     /// Resolves when the client is gone, or has its answer.
     pub(super) gone: oneshot::Receiver<()>,
+    /// The client, for a guest that does not come to look.
+    pub(super) client: Presence,
     /// Told what the guest died of.
     pub(super) death: oneshot::Sender<Death>,
 }
@@ -124,7 +126,7 @@ impl WorkerState for Requests {
         ticket: Ticket,
         _task: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + Sync>> {
-        self.cpu.reset();
+        self.cpu.serve(ticket.client);
         store.data().depth().set(ticket.depth);
         let mut open = self.open();
         open.retain(|open| !open.death.is_closed());
@@ -145,6 +147,10 @@ impl WorkerState for Requests {
         let console = store.data().console();
         if error.to_string() == EXPIRED {
             let text = format!("{}: stopped, nobody had waited for it for 30 seconds", labels(&over));
+            return console.tell(Level::Warn, text);
+        }
+        if error.is::<ClientGone>() {
+            let text = format!("{}: stopped, it went on computing when its client had gone", labels(&over));
             return console.tell(Level::Warn, text);
         }
         let death = explain(&store, &error);

@@ -15,8 +15,9 @@
 //! | `GET /clock?ms=` | the time, and the time after a delay |
 //! | `GET /starts` | how often the start handler ran, and how many requests this instance has seen |
 //! | `GET /wait-until?ms=&msg=` | answers, then logs after a delay |
+//! | `GET /busy-later?ms=&url=` | logs `begins` and never answers; what outlives it computes for `ms` when that URL answers 200, and logs `is done` |
 //! | `GET /error` | fails |
-//! | `GET /spin`, `/panic`, `/oom` | never ends, panics, eats all memory |
+//! | `GET /spin`, `/panic`, `/oom` | logs `spins` and never ends, panics, eats all memory |
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -120,8 +121,26 @@ pub async fn route(mut req: Request, env: Env, ctx: Context) -> Result<Response>
             });
             Response::ok("answered")
         }
+        "/busy-later" => {
+            console_log!("begins");
+            let url = url(query.url)?;
+            ctx.wait_until(async move {
+                let status = async || Fetch::Url(url.clone()).send().await.map(|answer| answer.status_code());
+                while !matches!(status().await, Ok(200)) {
+                    Delay::from(Duration::from_millis(20)).await;
+                }
+                Delay::from(Duration::from_millis(200)).await;
+                let since = Date::now().as_millis();
+                while Date::now().as_millis() < since + query.ms {}
+                console_log!("is done");
+            });
+            std::future::pending().await
+        }
         "/error" => Err("the text of the error".into()),
-        "/spin" => spin(),
+        "/spin" => {
+            console_log!("spins");
+            spin()
+        }
         "/panic" => panic!("asked to panic"),
         "/oom" => eat_memory(),
         _ => Response::error("Not Found", 404),
