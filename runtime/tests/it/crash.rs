@@ -159,6 +159,27 @@ async fn killed_after_every_commit_the_output_is_the_same() {
     check(acts).await;
 }
 
+#[tokio::test]
+async fn an_attempt_that_was_lost_with_its_process_is_followed_by_the_next_at_once() {
+    let mut world = World::new(|run, effects| async move {
+        let first = effects.add("body") == 1;
+        step(&run, "a", |attempt| async move {
+            if first { std::future::pending().await } else { Ok(bytes(attempt.to_string())) }
+        })
+        .await
+    });
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    world.effects.until("body", 1).await;
+    // The start of an attempt is committed with what comes next.
+    handle.send_event("w", "one", "go", bytes("1")).await.unwrap();
+    world.kill().await;
+    let handle = world.start();
+    // The clock stands still.
+    let report = world.reach(&handle, "one", InstanceStatus::Complete).await;
+    assert_eq!(text(&report.output.unwrap()), "2");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 

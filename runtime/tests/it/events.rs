@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use miniflow_runtime::dispatcher::SubscribeOptions;
+use miniflow_runtime::dispatcher::{RestartFrom, SubscribeOptions};
 use miniflow_runtime::engine::events::{EventKind, InstanceEvent, StepEvent, StepOutput};
 use miniflow_runtime::engine::{Retry, RetryDelay};
 use miniflow_runtime::{
-    Backoff, Bytes, CreateOptions, DurationSpec, ErrorInfo, Handle, InstanceStatus, RetryOptions, Run, StepOptions,
+    Backoff, Bytes, CreateOptions, DurationSpec, ErrorInfo, Handle, InstanceStatus, RetryOptions, Run, StepKind,
+    StepOptions,
 };
 
-use crate::guest::{retrying, step_that_decides, step_with};
+use crate::guest::{note, retrying, step_that_decides, step_with};
 use crate::world::{Effects, Gate, World, boom, bytes, text, with_id};
 
 /// What an event says, in a line.
@@ -69,6 +70,43 @@ where
 /// Without those of the workflow.
 fn steps(lines: &[String]) -> Vec<&str> {
     lines.iter().map(String::as_str).filter(|line| !line.starts_with("workflow_")).collect()
+}
+
+// rules: C2.8-2, C2.8-3
+#[tokio::test]
+async fn a_subscription_goes_on_from_its_cursor_and_over_the_end_of_an_earlier_life() {
+    let mut world = World::new(|run, effects| async move {
+        note(&run, &effects, "a").await?;
+        note(&run, &effects, "b").await
+    });
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    world.drive_to(&handle, "one", InstanceStatus::Complete).await;
+    let from = RestartFrom { name: "b".to_owned(), count: 1, kind: StepKind::Do };
+    handle.restart("w", "one", Some(from)).await.unwrap();
+    world.drive_to(&handle, "one", InstanceStatus::Complete).await;
+    world.settle(&handle).await;
+    let all = events(&handle, SubscribeOptions::default()).await;
+    let ends: Vec<_> = all.iter().filter(|event| event.kind.is_end()).collect();
+    assert!(ends.len() == 2 && all.last().unwrap().kind.is_end(), "{all:?}");
+    for (n, event) in all.iter().enumerate() {
+        let cursor = Some(event.id);
+        assert_eq!(events(&handle, SubscribeOptions { cursor, filter: None }).await, all[n + 1..]);
+        let filter = Some(vec!["workflow_completed".to_owned()]);
+        let left = all[n + 1..].iter().filter(|event| event.kind.is_end()).count();
+        assert_eq!(events(&handle, SubscribeOptions { cursor, filter }).await.len(), left);
+    }
+    let beyond = SubscribeOptions { cursor: Some(u64::MAX), filter: None };
+    assert_eq!(events(&handle, beyond).await, []);
+}
+
+async fn events(handle: &Handle, options: SubscribeOptions) -> Vec<InstanceEvent> {
+    let mut subscription = handle.subscribe("w", "one", options).await.unwrap();
+    let mut events = Vec::new();
+    while let Some(event) = subscription.next().await {
+        events.push(event);
+    }
+    events
 }
 
 // rules: C2.8-6

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::{Either, join, select};
-use miniflow_runtime::{DurationSpec, InstanceStatus, Run};
+use miniflow_runtime::dispatcher::RestartFrom;
+use miniflow_runtime::{DurationSpec, InstanceStatus, Run, StepKind};
 
-use crate::guest::step;
-use crate::world::{Effects, World, boom, bytes, text, with_id};
+use crate::guest::{note, step};
+use crate::world::{Effects, Gate, World, boom, bytes, text, with_id};
 
 /// Long enough to hibernate, so that all before it is replayed.
 async fn hibernate(run: &Arc<Run>) {
@@ -153,6 +154,41 @@ async fn code_that_changed_asks_for_what_is_not_recorded_and_goes_on() {
     })
     .await;
     assert_eq!(said, "old-1");
+}
+
+// rules: C2.3-5
+#[tokio::test]
+async fn after_a_restart_from_a_step_a_race_replays_as_it_was_won_this_time() {
+    let gate = Gate::default();
+    let given = gate.clone();
+    let mut world = World::new(move |run, effects| {
+        let gate = given.clone();
+        async move {
+            let slow = Box::pin(step(&run, "a", |_| async {
+                gate.pass().await;
+                Ok(bytes("a"))
+            }));
+            let quick = Box::pin(note(&run, &effects, "b"));
+            let (first, other) = select(slow, quick).await.factor_first();
+            let first = first?;
+            note(&run, &effects, &format!("won by {}", text(&first))).await?;
+            other.await?;
+            hibernate(&run).await;
+            Ok(first)
+        }
+    });
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    world.effects.until("won by b", 1).await;
+    gate.open();
+    let report = world.drive_to(&handle, "one", InstanceStatus::Complete).await;
+    assert_eq!(text(&report.output.unwrap()), "b");
+    let from = RestartFrom { name: "b".to_owned(), count: 1, kind: StepKind::Do };
+    handle.restart("w", "one", Some(from)).await.unwrap();
+    let report = world.drive_to(&handle, "one", InstanceStatus::Complete).await;
+    assert_eq!(text(&report.output.unwrap()), "a");
+    let times = ["b", "won by a", "won by b"].map(|name| world.effects.of(name));
+    assert_eq!(times, [2, 1, 1]);
 }
 
 #[tokio::test]

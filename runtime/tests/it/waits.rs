@@ -1,6 +1,6 @@
 //! Waiting for events, and for the next attempt.
 
-use futures::future::join;
+use futures::future::{join, select};
 use miniflow_runtime::{Clock, DurationSpec, InstanceStatus};
 
 use crate::guest::{retrying, step_with};
@@ -72,6 +72,36 @@ async fn of_two_that_wait_for_one_type_the_first_gets_the_first_event() {
         assert_eq!(text(&report.output.unwrap()), "1 2");
         world.kill().await;
     }
+}
+
+// rules: C4.1-4
+#[tokio::test]
+async fn a_wait_that_was_dropped_goes_on_when_it_is_asked_for_again() {
+    let mut world = World::new(|run, effects| async move {
+        let week = Some(DurationSpec::Text("1 week".into()));
+        let mut wait = Box::pin(run.wait_for_event("w", "go", week));
+        if effects.of("another code") == 0 {
+            let nap = Box::pin(run.sleep("nap", DurationSpec::Text("1 hour".into())));
+            drop(select(wait, nap).await);
+            run.sleep("long", DurationSpec::Text("1 day".into())).await?;
+            return Ok(bytes("the code was not exchanged"));
+        }
+        let event = (&mut wait).await?;
+        Ok(event.payload)
+    });
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    world.reach(&handle, "one", InstanceStatus::Waiting).await;
+    world.clock.advance_ms(3_600_000);
+    world.settle(&handle).await;
+    world.kill().await;
+    world.effects.add("another code");
+    let handle = world.start();
+    world.clock.advance_ms(24 * 3_600_000);
+    world.settle(&handle).await;
+    handle.send_event("w", "one", "go", bytes("7")).await.unwrap();
+    let report = world.reach(&handle, "one", InstanceStatus::Complete).await;
+    assert_eq!(text(&report.output.unwrap()), "7");
 }
 
 // rules: A70
