@@ -85,6 +85,11 @@ pub trait Clock: Send + Sync + 'static {
         Hold::default()
     }
 
+    /// The moment up to which nobody could be in time: what was due by then, and is seen only now, was passed over by a leap of time.
+    fn passed_over(&self) -> Timestamp {
+        Timestamp(self.now().0.saturating_sub(LATE_MS + 1))
+    }
+
     /// Returns when `now() >= when`, and holds the clock from that very moment: for work that is started by the time, such as an
     /// alarm or the delivery of a batch. Keep the guard until the work is done. Cancel-safe.
     fn due(&self, when: Timestamp) -> BoxFuture<'static, Hold> {
@@ -95,6 +100,9 @@ pub trait Clock: Send + Sync + 'static {
         })
     }
 }
+
+/// How late a busy machine may be, milliseconds: what is later was not there.
+const LATE_MS: u64 = 60_000;
 
 /// A moment that is not over: see [`Clock::hold`].
 #[derive(Default)]

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use futures::future::{self, BoxFuture, Either};
 use tokio::sync::watch;
 
-use super::{Clock, Hold, LONGEST_WAIT, TimeMode, Timestamp};
+use super::{Clock, Hold, LATE_MS, LONGEST_WAIT, TimeMode, Timestamp};
 
 /// A clock that can be moved. Cheap to clone; all clones are the same clock.
 #[derive(Clone)]
@@ -35,6 +35,8 @@ struct State {
     /// What the machine's wall clock would have said at `anchor`, had it never been corrected.
     anchor_wall_ns: u64,
     mode: TimeMode,
+    /// See [`Clock::passed_over`]: what was known at `anchor`.
+    passed_over_ns: u64,
     sleepers: BTreeSet<Key>,
     /// Those of `sleepers` whose sleep is what a guest waits for.
     naps: BTreeSet<Key>,
@@ -70,8 +72,21 @@ impl State {
         self.anchor_wall_ns.saturating_add(elapsed)
     }
 
+    /// What it said [`LATE_MS`] of the machine's time ago: a faster clock is late by more in no more time. A jump of whoever moves it
+    /// passes nothing over.
+    fn passed_over_ns(&self) -> u64 {
+        let late = Duration::from_millis(LATE_MS);
+        let since = self.anchor.elapsed().checked_sub(late).map_or(0, |elapsed| {
+            let elapsed = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+            self.anchor_ns.saturating_add(elapsed.saturating_mul(self.mode.rate()))
+        });
+        // One that stands still is at the present moment for as long as it takes.
+        if self.mode.rate() == 0 { self.passed_over_ns } else { since.max(self.passed_over_ns) }
+    }
+
     /// Begins anew at the present moment.
     fn settle(&mut self, now_ns: u64) {
+        self.passed_over_ns = self.passed_over_ns();
         self.anchor_wall_ns = self.wall_ns();
         self.anchor = Instant::now();
         self.anchor_ns = now_ns;
@@ -86,6 +101,13 @@ impl State {
             // Rounded up: when it is over, the moment has come.
             (left, rate) => Some(Duration::from_nanos(left.div_ceil(rate))),
         }
+    }
+
+    fn leap(&mut self, by: Duration) {
+        let now_ns = self.now_ns().saturating_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX));
+        self.settle(now_ns);
+        // What is hardly late at its end is not, as it would be without a leap.
+        self.passed_over_ns = self.passed_over_ns.max(now_ns.saturating_sub(LATE_MS * 1_000_000));
     }
 }
 
@@ -112,6 +134,7 @@ impl MovableClock {
             anchor_ns,
             anchor_wall_ns: wall_ns,
             mode,
+            passed_over_ns: 0,
             sleepers: BTreeSet::new(),
             naps: BTreeSet::new(),
             next_sleeper: 0,
@@ -158,6 +181,7 @@ impl MovableClock {
             anchor_ns: wall_ns(),
             anchor_wall_ns: wall_ns(),
             mode: TimeMode::Real,
+            passed_over_ns: 0,
             sleepers: std::mem::take(&mut state.sleepers),
             naps: std::mem::take(&mut state.naps),
             next_sleeper: state.next_sleeper,
@@ -182,12 +206,17 @@ impl MovableClock {
         if missed < least || state.mode == TimeMode::Manual {
             return None;
         }
-        let now_ns = state.now_ns().saturating_add(u64::try_from(missed.as_nanos()).unwrap_or(u64::MAX));
-        state.settle(now_ns);
+        state.leap(missed);
         state.anchor_wall_ns = wall_ns();
         drop(state);
         self.0.moved.send_replace(());
         Some(missed)
+    }
+
+    /// Goes on `by` later, as after a sleep of the machine: what was due in between has been passed over.
+    pub fn leap(&self, by: Duration) {
+        self.lock().leap(by);
+        self.0.moved.send_replace(());
     }
 
     /// Returns when it was moved or goes at another speed. Cancel-safe.
@@ -289,6 +318,10 @@ impl Clock for MovableClock {
             // Before it counts as awake.
             sleeper.clock.hold()
         })
+    }
+
+    fn passed_over(&self) -> Timestamp {
+        Timestamp(self.lock().passed_over_ns().saturating_sub(1) / 1_000_000)
     }
 
     fn note_due(&self, what: &dyn fmt::Display) {
@@ -422,6 +455,38 @@ mod tests {
         clock.set_mode("x1000000".parse().unwrap());
         sleep.await;
         assert!(clock.now() >= hour);
+    }
+
+    #[test]
+    fn a_leap_passes_over_what_it_leaps_over_and_a_move_does_not() {
+        let clock = still();
+        let start = clock.now();
+        clock.jump_to(start.plus_ms(3_600_000));
+        assert_eq!(clock.passed_over(), Timestamp(0), "whoever moves it stops where something is due");
+        clock.leap(Duration::from_secs(3600));
+        let passed = start.plus_ms(2 * 3_600_000 - LATE_MS - 1);
+        assert_eq!(clock.passed_over(), passed);
+        clock.jump_to(start.plus_ms(3 * 3_600_000));
+        clock.set_mode("x86400".parse().unwrap());
+        assert_eq!(clock.passed_over(), passed, "what is due after the leap is not passed over");
+    }
+
+    #[test]
+    fn a_faster_clock_passes_nothing_over_by_going() {
+        let clock = still();
+        let start = clock.now();
+        clock.set_mode("x1000000".parse().unwrap());
+        while clock.now() < start.plus_ms(24 * 3_600_000) {}
+        assert_eq!(clock.passed_over(), Timestamp(0));
+        // Not when it is slow again either.
+        clock.set_mode(TimeMode::Real);
+        assert_eq!(clock.passed_over(), Timestamp(0));
+        // Longer ago than a busy machine takes.
+        clock.set_mode("x60".parse().unwrap());
+        let now = clock.now();
+        clock.lock().anchor -= Duration::from_secs(90);
+        let passed = clock.passed_over();
+        assert!(passed >= Timestamp(now.0 + 30 * 60_000 - 1) && passed < Timestamp(now.0 + 31 * 60_000), "{passed:?}");
     }
 
     #[test]

@@ -104,7 +104,7 @@ impl<S: Storage> Core<S> {
                 // Its run is stopped.
                 After::Stored(_) => {}
                 // It fires again.
-                After::Fire(_) => {}
+                After::Fire(_) | After::Made(_) => {}
             }
         }
     }

@@ -16,7 +16,7 @@ use super::still::{StillAsked, Wakes};
 use super::streams::Piece;
 use super::subscription::{Feed, Follower};
 use super::{
-    BatchResult, CronRunner, CronTrigger, DeleteResult, Firing, GuestRunner, Overview, StatusReport, WorkflowDefinition,
+    BatchResult, CronRunner, CronTrigger, DeleteResult, Firing, GuestRunner, Made, Overview, StatusReport, WorkflowDefinition,
 };
 use crate::clock::{Clock, Stopwatch, Timestamp, real};
 use crate::engine::{Answer, Command, Context, Entry, Refusal, Stamped, StepNo};
@@ -124,6 +124,7 @@ pub(super) enum After {
     Status(Reply<Option<StatusReport>>, StatusReport),
     Follow(Reply<Feed>, InstanceKey),
     Fire(Firing),
+    Made(Made),
     Stored(oneshot::Sender<()>),
 }
 
@@ -249,6 +250,11 @@ impl<S: Storage> Core<S> {
                 After::Fire(firing) => {
                     if let Some(runner) = &self.cron_runner {
                         runner.fire(firing);
+                    }
+                }
+                After::Made(made) => {
+                    if let Some(runner) = &self.cron_runner {
+                        runner.made(made);
                     }
                 }
                 After::Stored(reply) => drop(reply.send(())),

@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-pub use crons::{CatchUp, CronOptions, CronRunner, CronState, CronTrigger, Firing, Missed};
+pub use crons::{CatchUp, CronOptions, CronRunner, CronState, CronTrigger, Firing, Made, Missed};
 pub use handle::{
     ApiError, BatchError, BatchResult, CreateOptions, DeleteResult, Handle, Overview, RestartFrom, StatusReport,
 };

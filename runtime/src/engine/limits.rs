@@ -61,3 +61,5 @@ pub const STEP_TIMEOUT_MS_ADVISED: u64 = 30 * 60 * 1000;
 
 /// Schedules of the workflows of an account (documented).
 pub const SCHEDULES_MAX: usize = 100;
+/// Cron triggers of the Workers of an account (documented for the paid plan).
+pub const CRON_TRIGGERS_MAX: usize = 250;

@@ -6,6 +6,7 @@ mod archive;
 mod batches;
 mod concurrency;
 mod crash;
+mod cron_clocks;
 mod crons;
 mod events;
 mod footprint;

@@ -7,7 +7,7 @@ use super::super::message::Reply;
 use super::super::requests::refuse;
 use super::super::{ApiError, CreateOptions};
 use super::timetable::Due;
-use super::{CronTrigger, Firing, Missed};
+use super::{CronTrigger, Firing, Made, Missed};
 use crate::clock::Timestamp;
 use crate::cron::{Cron, Utc};
 use crate::engine::text;
@@ -36,9 +36,9 @@ impl<S: Storage> Core<S> {
         if self.crons.next_moment().is_none() || self.stopping.is_some() {
             return;
         }
-        let now = self.clock.now();
+        let (now, passed_over) = (self.clock.now(), self.clock.passed_over());
         for _ in 0..GROUP_MAX {
-            let Some(due) = self.crons.due(now) else { return };
+            let Some(due) = self.crons.due(now, passed_over) else { return };
             self.urgent = true;
             match due {
                 Due::Missed(missed) => tell(&missed),
@@ -60,16 +60,22 @@ impl<S: Storage> Core<S> {
                 let workflow = Arc::from(workflow.as_str());
                 let options = scheduled(cron.as_str(), at);
                 let Some(id) = options.id.clone() else { return false };
-                match self.find(&workflow, &id) {
+                let is_new = match self.find(&workflow, &id) {
                     Ok(None) => {
                         self.clock.note_due(&format_args!("{workflow}/{id} is made by its schedule"));
-                        self.add(&workflow, id, options);
+                        self.add(&workflow, id.clone(), options);
+                        true
                     }
                     // Somebody was faster.
-                    Ok(Some(_)) => tracing::debug!(%workflow, instance = %id, "is there already"),
+                    Ok(Some(_)) => {
+                        tracing::debug!(%workflow, instance = %id, "is there already");
+                        false
+                    }
                     // It was logged.
                     Err(_) => return false,
-                }
+                };
+                let (workflow, cron) = (workflow.to_string(), cron.as_str().to_owned());
+                self.replies.push(After::Made(Made { workflow, cron, time: at, id, is_new }));
             }
             CronTarget::Worker(worker) => {
                 let (worker, cron) = (worker.clone(), cron.as_str().to_owned());

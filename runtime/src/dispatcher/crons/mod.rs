@@ -4,8 +4,8 @@
 //! very commit that has the instance, or before the handler is called. So a boundary fires once: after a restart, after the instance
 //! was deleted, and whatever the time at which the dispatcher gets to it.
 //!
-//! A boundary is *missed* when nobody was there: the process was not running, or time has leapt (the machine slept). Whoever moves a
-//! clock stops at each boundary, so it is seen in time. What becomes of what was missed is the session's choice: [`CatchUp`].
+//! A boundary is *missed* when nobody was there: the process was not running, or time has leapt (the machine slept), which the clock
+//! knows ([`crate::Clock::passed_over`]). Whoever moves a clock stops at each boundary, so it is seen in time. What becomes of what was missed is the session's choice: [`CatchUp`].
 
 mod fire;
 mod timetable;
@@ -44,6 +44,26 @@ pub trait CronRunner: Send + Sync + 'static {
     /// Calls a Worker's handler. Must not block: it is called on the dispatcher's thread. What has been fired is durable, so it is
     /// never fired again.
     fn fire(&self, firing: Firing);
+
+    /// Is told what a schedule did. As [`Self::fire`].
+    fn made(&self, made: Made) {
+        let _ = made;
+    }
+}
+
+/// A schedule that fired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// Whose schedule.
+    pub workflow: String,
+    /// As it was written.
+    pub cron: String,
+    /// The boundary, also when it is late.
+    pub time: Timestamp,
+    /// The instance of that boundary.
+    pub id: String,
+    /// False: it was there already.
+    pub is_new: bool,
 }
 
 /// A trigger that fires.
@@ -102,4 +122,6 @@ pub struct CronState {
     pub cron: Cron,
     /// The last boundary that was fired in this session.
     pub last: Option<Timestamp>,
+    /// The next boundary that fires by itself.
+    pub next: Option<Timestamp>,
 }

@@ -7,10 +7,6 @@ use crate::clock::Timestamp;
 use crate::cron::Cron;
 use crate::storage::{Boundary, CronTarget};
 
-/// A boundary that is seen later than this, milliseconds on the clock, was missed: time has leapt. A busy machine is not that late, and
-/// whoever moves the clock stops at each boundary.
-const GAP_MS: u64 = 60_000;
-
 pub(in crate::dispatcher) struct Timetable {
     entries: Vec<Entry>,
     /// The next boundary of each entry.
@@ -117,16 +113,17 @@ impl Timetable {
         self.due.first().map(|(at, _)| (*at).max(self.not_before))
     }
 
-    /// What is to be done by `now`, one after the other. What is to be fired is to be told of to [`Self::fired`].
-    pub(super) fn due(&mut self, now: Timestamp) -> Option<Due> {
+    /// What is to be done by `now`, one after the other; boundaries up to `passed_over` were missed. What is to be fired is to be told of
+    /// to [`Self::fired`].
+    pub(super) fn due(&mut self, now: Timestamp, passed_over: Timestamp) -> Option<Due> {
         let (at, index) = *self.due.first()?;
         if at.max(self.not_before) > now {
             return None;
         }
         self.due.pop_first();
         let entry = &self.entries[index];
-        if at.plus_ms(GAP_MS) < now && at > entry.late_until {
-            return Some(Due::Missed(self.miss(index, at, Timestamp(now.0 - GAP_MS - 1), now)));
+        if at <= passed_over && at > entry.late_until {
+            return Some(Due::Missed(self.miss(index, at, passed_over, now)));
         }
         Some(Due::Fire { index, target: entry.target.clone(), cron: entry.cron.clone(), at })
     }
@@ -204,9 +201,14 @@ impl Timetable {
     }
 
     pub(in crate::dispatcher) fn states(&self) -> Vec<CronState> {
-        let state =
-            |entry: &Entry| CronState { target: entry.target.clone(), cron: entry.cron.clone(), last: entry.last };
-        self.entries.iter().map(state).collect()
+        let next = |index| self.due.iter().find(|(_, other)| *other == index).map(|(at, _)| *at);
+        let state = |(index, entry): (usize, &Entry)| CronState {
+            target: entry.target.clone(),
+            cron: entry.cron.clone(),
+            last: entry.last,
+            next: next(index),
+        };
+        self.entries.iter().enumerate().map(state).collect()
     }
 }
 
