@@ -34,7 +34,7 @@ use crate::triggers::cron::Crons;
 use crate::triggers::durable_object::Objects;
 use crate::triggers::http::{Body, Fetch, GRACE, Peer, Service, Told, serve};
 use crate::triggers::inward::Passing;
-use crate::triggers::local::{Journals, Local};
+use crate::triggers::local::{CronControl, Journals, Local};
 use crate::triggers::queue::Consumers;
 use crate::wasm::{Compiler, EngineOptions, Loader, Runner, Services};
 
@@ -147,6 +147,7 @@ impl Server {
         let connected = session.connect(members)?;
         warnings.extend(connected.warnings.iter().cloned());
 
+        let crons = Crons::new(services.workers.clone(), Arc::clone(&clock), tokio::runtime::Handle::current());
         let reader = storage.reader().map_err(|error| storage_problem(&error))?;
         let options = Options {
             account_concurrency: limits::CONCURRENCY_ACCOUNT_MAX,
@@ -157,7 +158,7 @@ impl Server {
             workflows: connected.definitions.clone(),
             crons: CronOptions {
                 triggers: connected.triggers.clone(),
-                runner: Some(Arc::new(Crons::new(services.workers.clone(), tokio::runtime::Handle::current()))),
+                runner: Some(Arc::new(crons.clone())),
                 catch_up,
                 fires,
             },
@@ -181,7 +182,8 @@ impl Server {
         let mover = Mover::new(moved, dispatcher.handle(), state.as_ref().map(StateDirectory::path));
         mover.save();
         let journals = Journals::new(dispatcher.handle(), session.clone());
-        let local = Local::new(session.slot(first), mover.clone(), journals, test_scheduled);
+        let cron = CronControl { crons, handle: dispatcher.handle(), fires };
+        let local = Local::new(first, mover.clone(), cron, journals, test_scheduled);
         let fetch = passing.fetch(first);
         let api = Api::new(ApiOptions {
             handle: dispatcher.handle(),

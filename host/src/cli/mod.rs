@@ -7,6 +7,7 @@
 mod browser;
 mod check;
 pub mod client;
+mod cron;
 mod dev;
 mod first;
 mod journal;
@@ -40,6 +41,7 @@ Examples:
   miniflow dev my-worker --port 0        serve another one, on any free port
   miniflow dev worker.wasm --ephemeral   serve a built component, keep nothing
   miniflow check -e staging              build and check an environment, run nothing
+  miniflow cron fire '*/5 * * * *'       fire a schedule on a server that runs
   miniflow time advance 3d               let three days pass on a server that runs";
 
 /// Run Workers compiled to WebAssembly on your machine, with durable Workflows
@@ -54,6 +56,7 @@ struct Cli {
 enum Command {
     Dev(dev::DevArgs),
     Check(check::CheckArgs),
+    Cron(cron::CronArgs),
     Time(time::TimeArgs),
     Workflows(workflows::WorkflowsArgs),
     Journal(journal::JournalArgs),
@@ -89,6 +92,7 @@ fn run(cli: Cli, style: Style) -> Result<ExitCode, Problems> {
     let done = match cli.command {
         Command::Dev(args) => runtime.block_on(serve::run(args, style)),
         Command::Check(args) => runtime.block_on(check::run(args, style)),
+        Command::Cron(args) => runtime.block_on(cron::run(args)),
         Command::Time(args) => runtime.block_on(time::run(args)),
         Command::Workflows(args) => runtime.block_on(workflows::run(args, style)),
         Command::Journal(args) => runtime.block_on(journal::run(args)),

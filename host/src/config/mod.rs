@@ -38,6 +38,7 @@ mod triggers;
 mod workflows;
 
 mod classes;
+mod crons;
 mod load;
 mod resolved;
 
@@ -45,10 +46,11 @@ pub use classes::BoundClasses;
 pub(crate) use dev::parse_ip;
 pub use load::load;
 pub(crate) use names::is_identifier;
+pub(crate) use nearest::nearest;
 pub use options::LoadOptions;
 pub use problem::{Part, Place, Position, Problem, Problems, Severity};
 pub use resolved::{
-    BuildCommand, ClassStorage, CronEntry, DevSettings, DurableObjectBinding, DurableObjectClass, KvBinding, Project,
+    BuildCommand, ClassStorage, DevSettings, DurableObjectBinding, DurableObjectClass, KvBinding, Project,
     QueueConsumer, QueueProducer, Secret, ServiceBinding, Source, Var, WorkflowEntry,
 };
 

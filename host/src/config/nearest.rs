@@ -1,7 +1,7 @@
 //! "Did you mean": the known word a misspelt one was meant to be.
 
 /// Returns the word of `known` that `word` is a slip of the finger away from.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = slips(word);
     known
         .into_iter()

@@ -84,6 +84,19 @@ impl Document {
         Place { file: self.file.clone(), position: Some(position(&self.text, offset)) }
     }
 
+    /// Returns where the character `at` (from 0) of the text `node` is; where the text begins, if it is not written as it is meant.
+    pub(super) fn place_in_text(&self, node: &Node, at: usize) -> Place {
+        let mut place = self.place(node.offset);
+        let (text, written) = (node.text().unwrap_or_default(), self.text.get(node.offset..).unwrap_or_default());
+        let quotes = written.len() - written.trim_start_matches(['"', '\'']).len();
+        // An empty text has only quotes.
+        let is_plain = !text.is_empty() && written[quotes..].starts_with(text);
+        if is_plain && let Some(position) = &mut place.position {
+            position.column += quotes + at;
+        }
+        place
+    }
+
     pub(super) fn file(&self) -> &Path {
         &self.file
     }

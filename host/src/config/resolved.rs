@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
+use miniflow_runtime::Cron;
 use miniflow_runtime::storage::Retention;
 
 use super::problem::{Place, Problems};
@@ -30,7 +31,7 @@ pub struct Project {
     /// exports is bound. See [`Project::bind_classes`].
     pub workflows: Option<Vec<WorkflowEntry>>,
     /// When the Worker is called because time came.
-    pub crons: Vec<CronEntry>,
+    pub crons: Vec<Cron>,
     /// The queues that the Worker sends to.
     pub queue_producers: Vec<QueueProducer>,
     /// The queues that the Worker is called with.
@@ -170,18 +171,10 @@ pub struct WorkflowEntry {
     pub concurrency_limit: Option<NonZeroU32>,
     /// How long finished instances are kept, where their creation does not say it.
     pub retention: Retention,
-    /// Cron expressions as written; only known to be texts that are not empty.
-    pub schedules: Vec<String>,
+    /// When instances of it are made by themselves.
+    pub schedules: Vec<Cron>,
     /// Where `class_name` stands, for problems found after the component was read.
     pub class_place: Option<Place>,
-}
-
-/// A cron trigger.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CronEntry {
-    /// As written, which is what the Worker is told; only known to be a text.
-    pub expression: String,
-    pub place: Option<Place>,
 }
 
 /// A queue that the Worker sends to.

@@ -1,11 +1,11 @@
 //! Checks `triggers` of a configuration, with wrangler's words.
-//!
-//! Cron expressions are only looked at as texts here: what they mean is checked where they are run.
 
+use miniflow_runtime::Cron;
+
+use super::crons;
 use super::fields::{check_keys, wrong_type};
 use super::problem::{Problem, Problems};
 use super::raw::{Document, Node};
-use super::resolved::CronEntry;
 
 /// Where events can come from.
 const EVENT_TYPES: [&str; 9] = [
@@ -21,7 +21,7 @@ const EVENT_TYPES: [&str; 9] = [
 ];
 
 /// Takes the cron triggers from `document`.
-pub(super) fn crons(document: &Document, problems: &mut Problems) -> Vec<CronEntry> {
+pub(super) fn crons(document: &Document, problems: &mut Problems) -> Vec<Cron> {
     let Some(triggers) = document.root.get("triggers") else { return Vec::new() };
     if triggers.entries().is_none() {
         problems.push(wrong_type("triggers", "object", triggers).at(document.place(triggers.offset)));
@@ -33,20 +33,17 @@ pub(super) fn crons(document: &Document, problems: &mut Problems) -> Vec<CronEnt
             Event { document, event, field: format!("triggers.events[{index}]"), problems }.check();
         }
     }
-    let crons = list(document, triggers, "crons", problems).unwrap_or_default();
-    let mut entries = Vec::new();
-    for (index, node) in crons.iter().enumerate() {
-        let place = document.place(node.offset);
-        match node.text() {
-            Some(expression) => entries.push(CronEntry { expression: expression.to_owned(), place: Some(place) }),
-            None => problems.push(
-                Problem::error(expected(&format!("triggers.crons[{index}]"), "of type string", node))
-                    .at(place)
-                    .with_hint("for example `\"0 9 * * MON-FRI\"`"),
-            ),
+    let mut found = Vec::new();
+    for (index, node) in list(document, triggers, "crons", problems).unwrap_or_default().iter().enumerate() {
+        let field = format!("triggers.crons[{index}]");
+        if node.text().is_some() {
+            found.extend(crons::read(document, node, &field, problems));
+        } else {
+            let problem = Problem::error(expected(&field, "of type string", node)).at(document.place(node.offset));
+            problems.push(problem.with_hint("for example `\"0 9 * * MON-FRI\"`"));
         }
     }
-    entries
+    found
 }
 
 /// Returns the list under `key` of `triggers`.

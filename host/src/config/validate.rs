@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
+use miniflow_runtime::Cron;
+
 use super::fields::{self, check_keys, string, unexpected_field, wrong_type};
 use super::problem::{Place, Problem, Problems};
 use super::queues::{self, Queues};
 use super::raw::{Document, Node, Value};
 use super::resolved::{
-    BuildCommand, CronEntry, DevSettings, DurableObjectBinding, DurableObjectClass, KvBinding, ServiceBinding, Var,
-    WorkflowEntry,
+    BuildCommand, DevSettings, DurableObjectBinding, DurableObjectClass, KvBinding, ServiceBinding, Var, WorkflowEntry,
 };
 use super::secrets::Required;
 use super::{dev, exports, keys, names, objects, stores, triggers, workflows};
@@ -25,7 +26,7 @@ pub(super) struct Settings {
     pub(super) build: Option<BuildCommand>,
     pub(super) vars: BTreeMap<String, Var>,
     pub(super) workflows: Vec<WorkflowEntry>,
-    pub(super) crons: Vec<CronEntry>,
+    pub(super) crons: Vec<Cron>,
     pub(super) queues: Queues,
     pub(super) durable_objects: Vec<DurableObjectBinding>,
     pub(super) durable_object_classes: Vec<DurableObjectClass>,

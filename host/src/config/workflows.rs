@@ -1,13 +1,13 @@
 //! Checks `workflows` of a configuration, with wrangler's words.
-//!
-//! Cron expressions are only looked at as texts here: what they mean is checked where they are run.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
+use miniflow_runtime::Cron;
 use miniflow_runtime::engine::{duration, limits};
 use miniflow_runtime::storage::Retention;
 
+use super::crons;
 use super::fields::{self, Fields};
 use super::problem::{Problem, Problems};
 use super::raw::{Document, Entry, Node, Value};
@@ -70,7 +70,7 @@ impl WorkflowEntry {
         self.retention.success_ms = self.retention.success_ms.or(other.retention.success_ms);
         self.retention.error_ms = self.retention.error_ms.or(other.retention.error_ms);
         let new = other.schedules.into_iter().filter(|schedule| !self.schedules.contains(schedule));
-        let new: Vec<String> = new.collect();
+        let new: Vec<Cron> = new.collect();
         self.schedules.extend(new);
     }
 }
@@ -175,13 +175,16 @@ impl<'a> Item<'a> {
         self.0.error(node, message, "for example `my-workflow`");
     }
 
-    fn schedules(&mut self) -> Vec<String> {
+    fn schedules(&mut self) -> Vec<Cron> {
         const HINT: &str = "for example `\"0 9 * * MON-FRI\"`";
         let Some(node) = self.0.node.get("schedules") else { return Vec::new() };
         let message = |field: &str, rest: &str| format!("\"{field}\" bindings \"schedules\" field must not {rest}.");
-        let texts: Option<Vec<String>> = match &node.value {
-            Value::String(text) => Some(vec![text.clone()]),
-            Value::Array(items) => items.iter().map(|item| item.text().map(str::to_owned)).collect(),
+        let items = match &node.value {
+            Value::String(_) => std::slice::from_ref(node),
+            _ => node.items().unwrap_or_default(),
+        };
+        let texts: Option<Vec<&str>> = match &node.value {
+            Value::String(_) | Value::Array(_) => items.iter().map(Node::text).collect(),
             _ => None,
         };
         match (&node.value, texts) {
@@ -192,12 +195,23 @@ impl<'a> Item<'a> {
             (_, Some(texts)) if texts.is_empty() => {
                 self.0.error(node, message(&self.0.field, "be an empty array"), HINT);
             }
-            (_, Some(texts)) if texts.iter().any(String::is_empty) => {
+            (_, Some(texts)) if texts.iter().any(|text| text.is_empty()) => {
                 self.0.error(node, message(&self.0.field, "contain empty strings"), HINT);
             }
-            (_, Some(texts)) => return texts,
+            (_, Some(_)) => return self.read(node, items),
         }
         Vec::new()
+    }
+
+    /// Reads the expressions `items`, which are the texts of `node`.
+    fn read(&mut self, node: &Node, items: &[Node]) -> Vec<Cron> {
+        let mut found = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            let place = if node.items().is_some() { format!("[{index}]") } else { String::new() };
+            let field = format!("{}.schedules{place}", self.0.field);
+            found.extend(crons::read(self.0.document, item, &field, self.0.problems));
+        }
+        found
     }
 
     fn step_limit(&mut self) -> Option<NonZeroU32> {

@@ -8,6 +8,7 @@
 mod style;
 
 mod banner;
+mod cron;
 mod problems;
 mod reload;
 mod replay;
@@ -26,6 +27,7 @@ pub mod terminal;
 
 pub(crate) use banner::units;
 pub use banner::{Banner, Served, StateKept, missed};
+pub use cron::{crons, fired};
 pub use details::{Shown, details};
 pub use follow::Followed;
 pub use json::indented;

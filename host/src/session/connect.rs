@@ -17,9 +17,9 @@ pub(super) fn connect(members: Vec<Arc<Member>>) -> Result<Connected, Problems> 
     unique(&views, &mut problems);
     queues::unique(&views, &mut problems);
     let bindings: Vec<_> = views.iter().map(|view| view.bindings(&views, &mut problems)).collect();
-    let definitions: Vec<_> = views.iter().flat_map(|view| view.definitions(&mut problems)).collect();
-    crons::count(&definitions, &mut problems);
-    let triggers = crons::triggers(&views, &mut problems);
+    let definitions: Vec<_> = views.iter().flat_map(View::definitions).collect();
+    let triggers = crons::triggers(&views);
+    crons::count(&definitions, &triggers, &mut problems);
     let ((), warnings) = problems.or(())?;
     Ok(Connected { members: members.into_iter().zip(bindings).collect(), triggers, definitions, warnings })
 }
@@ -152,18 +152,18 @@ impl View<'_> {
         absent(format!("the Worker `{owner}` defines no workflow `{name}` (it defines: {defined})"))
     }
 
-    fn definitions(&self, problems: &mut Problems) -> Vec<WorkflowDefinition> {
-        let mut define = |entry: &WorkflowEntry| {
+    fn definitions(&self) -> Vec<WorkflowDefinition> {
+        let define = |entry: &WorkflowEntry| {
             let mut definition = WorkflowDefinition::new(&entry.name, &entry.class_name, &self.project.name);
             if let Some(limit) = entry.step_limit {
                 definition.step_limit = limit.get();
             }
-            definition.schedules = crons::schedules(self, &entry.name, &entry.schedules, problems);
+            definition.schedules.clone_from(&entry.schedules);
             definition.retention = entry.retention;
             definition.concurrency = entry.concurrency_limit.map(|limit| limit.get() as usize);
             definition
         };
-        self.own().map(&mut define).collect()
+        self.own().map(define).collect()
     }
 }
 

@@ -52,10 +52,10 @@ impl Field {
         let Self { name, min, max, .. } = self;
         match self.names {
             [first, .., last] if self.special.is_empty() => {
-                format!("a {name} is from {min} to {max}, or {first} to {last}")
+                format!("{} is from {min} to {max}, or {first} to {last}", a(name))
             }
             [first, .., last] => format!("a {name} is from {min} (Sunday) to {max} (Saturday), or {first} to {last}"),
-            _ => format!("a {name} is from {min} to {max}"),
+            _ => format!("{} is from {min} to {max}", a(name)),
         }
     }
 }
@@ -120,6 +120,10 @@ fn fields(text: &str) -> Result<[(usize, usize); 5], CronError> {
 fn error(text: &str, at_byte: usize, what: String, hint: &str) -> CronError {
     let at = text[..at_byte].chars().count();
     CronError { expression: text.to_owned(), at, what, hint: hint.to_owned() }
+}
+
+fn a(name: &str) -> String {
+    format!("{} {name}", if name == HOUR.name { "an" } else { "a" })
 }
 
 /// What is left of one field.
@@ -204,14 +208,14 @@ impl<'a> Reader<'a> {
         let rest = self.rest();
         let text = &rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())];
         if text.is_empty() {
-            return self.fail(format!("a {name} is missing"), hint);
+            return self.fail(format!("{} is missing", a(name)), hint);
         }
         match text.parse() {
             Ok(number) if (min..=max).contains(&number) => {
                 self.at += text.len();
                 Ok(number)
             }
-            _ => self.fail(format!("{text} is not a {name}"), hint),
+            _ => self.fail(format!("{text} is not {}", a(name)), hint),
         }
     }
 
@@ -219,7 +223,7 @@ impl<'a> Reader<'a> {
     fn unexpected<T>(&self, field: &Field) -> Result<T, CronError> {
         let name = field.name;
         match self.rest().chars().next() {
-            None | Some(',') => self.fail(format!("a {name} is missing"), field.hint()),
+            None | Some(',') => self.fail(format!("{} is missing", a(name)), field.hint()),
             Some('?') => self.fail("`?` is not supported", "write `*`"),
             Some(special) if field.special.contains(special) => self.stands_alone(special),
             Some(small) if field.special.contains(small.to_ascii_uppercase()) => {

@@ -148,6 +148,7 @@ fn dates_are_those_of_the_calendar() {
     assert_eq!(Utc::of(Timestamp(1_786_599_900_000)).to_string(), "2026-08-13 05:45:00 UTC");
 }
 
+// rules: C3-23
 #[test]
 fn what_is_wrong_is_said_with_its_place_and_what_to_write() {
     let long = format!("{} * * * *", ["1"; 130].join(","));
@@ -162,7 +163,7 @@ fn what_is_wrong_is_said_with_its_place_and_what_to_write() {
         ("@daily", 0, "`@daily` is not supported", "five fields are needed"),
         (&long, 256, "the expression has 267 characters", "at most 256"),
         ("60 * * * *", 0, "60 is not a minute", "a minute is from 0 to 59"),
-        ("0 24 * * *", 2, "24 is not a hour", "from 0 to 23"),
+        ("0 24 * * *", 2, "24 is not an hour", "from 0 to 23"),
         ("0 0 0 * *", 4, "0 is not a day of the month", "from 1 to 31"),
         ("0 0 32 * *", 4, "32 is not a day of the month", "from 1 to 31"),
         ("0 0 1 0 *", 6, "0 is not a month", "from 1 to 12, or JAN to DEC"),

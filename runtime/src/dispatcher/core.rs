@@ -16,7 +16,8 @@ use super::still::{StillAsked, Wakes};
 use super::streams::Piece;
 use super::subscription::{Feed, Follower};
 use super::{
-    BatchResult, CronRunner, CronTrigger, DeleteResult, Firing, GuestRunner, Made, Overview, StatusReport, WorkflowDefinition,
+    BatchResult, CronRunner, CronTrigger, DeleteResult, Firing, GuestRunner, Made, Overview, StatusReport,
+    WorkflowDefinition,
 };
 use crate::clock::{Clock, Stopwatch, Timestamp, real};
 use crate::engine::{Answer, Command, Context, Entry, Refusal, Stamped, StepNo};

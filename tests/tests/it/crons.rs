@@ -78,7 +78,7 @@ fn firing_can_be_turned_off() {
 
 #[test]
 fn what_was_missed_is_told_and_made_up_for_as_asked() {
-    for (policy, expected) in [("none", 0), ("latest", 1), ("all", 12)] {
+    for policy in ["none", "latest", "all"] {
         let dev = worker(&json!({})).args(["--time", "manual"]);
         let server = dev.start();
         advance(&server, HOUR_MS);
@@ -91,7 +91,15 @@ fn what_was_missed_is_told_and_made_up_for_as_asked() {
         assert_eq!(ids(&server).len(), before);
         drop(server);
         let server = worker(&json!({})).persist(&state).args(["--cron-catch-up", policy]).start();
-        server.wait_for_line("missed     `*/5 * * * *` of workflow one-step: 12 times");
+        let line = server.wait_for_line("missed     `*/5 * * * *` of workflow one-step: ");
+        let missed: usize = line.split_once("one-step: ").unwrap().1.split(' ').next().unwrap().parse().unwrap();
+        // And what passes between two sessions on a busy machine.
+        assert!((12..20).contains(&missed), "{line}");
+        let expected = match policy {
+            "none" => 0,
+            "latest" => 1,
+            _ => missed,
+        };
         // What is made up for is in the archive once it is committed, which nobody waits for at the start.
         eventually(&format!("{} instances by `{policy}`", before + expected), || {
             (ids(&server).len() == before + expected).then_some(())
@@ -102,27 +110,72 @@ fn what_was_missed_is_told_and_made_up_for_as_asked() {
 }
 
 #[test]
-fn an_expression_that_is_none_is_refused_with_its_place() {
-    let triggers = json!({ "triggers": { "crons": ["61 * * * *"] } });
-    worker(&triggers)
-        .refused()
-        .assert_one_error(&["cron trigger of `ticking`: `61 * * * *` is not a cron expression", "(character 1)"]);
-    let workflows = json!({ "workflows": [
-        { "name": "one-step", "binding": "ONE_STEP", "class_name": "OneStep", "schedules": ["0 0 * * 0"] },
-    ] });
-    worker(&workflows)
-        .refused()
-        .assert_one_error(&["schedule of workflow `one-step`: `0 0 * * 0` is not", "(character 9)"]);
+fn expressions_that_are_none_are_refused_with_their_places_all_at_once() {
+    let config = "{ \"name\": \"w\",\n  \"triggers\": { \"crons\": [\"61 * * * *\", \"0 0 * * 0\"] },\n  \"workflows\": [\n    \
+                  { \"name\": \"a\", \"binding\": \"A\", \"class_name\": \"A\", \"schedules\": \"0 24 * * *\" } ] }";
+    let text = Dev::configured(config).refused().text;
+    for (place, message) in [
+        ("2:28", "\"triggers.crons[0]\": `61 * * * *` is not a cron expression: 61 is not a minute (character 1)"),
+        ("2:50", "\"triggers.crons[1]\": `0 0 * * 0` is not a cron expression: 0 is not a weekday (character 9)"),
+        ("4:71", "\"workflows[0].schedules\": `0 24 * * *` is not a cron expression: 24 is not an hour (character 3)"),
+    ] {
+        assert!(text.contains(&format!("error: {message}\n")), "{message} in\n{text}");
+        assert!(text.contains(&format!("wrangler.jsonc:{place}\n")), "{place} in\n{text}");
+    }
+}
+
+/// As many different expressions.
+fn many(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("{} {} * * *", n % 60, n / 60)).collect()
+}
+
+// rules: S13, C3-22
+#[test]
+fn a_session_has_a_hundred_schedules_at_most() {
+    let workflows = |first: usize, second: usize| {
+        let entry = |name: &str, class: &str, count| json!({ "name": name, "binding": class, "class_name": class, "schedules": many(count) });
+        worker(&json!({ "workflows": [entry("one-step", "OneStep", first), entry("event-echo", "EventEcho", second)] }))
+    };
+    let checked = workflows(50, 50).checked();
+    assert_eq!(checked.code, Some(0), "{}", checked.text);
+    let text = workflows(50, 51).checked().text;
+    assert!(
+        text.contains("error: the workflows of this session have 101 schedules, and an account may have 100\n"),
+        "{text}"
+    );
 }
 
 #[test]
-fn a_session_has_a_hundred_schedules_at_most() {
-    let of = |schedules: u32| {
-        let many: Vec<_> = (0..schedules).map(|n| format!("{} {} * * *", n % 60, n / 60)).collect();
-        let entry = json!({ "name": "one-step", "binding": "ONE_STEP", "class_name": "OneStep", "schedules": many });
-        worker(&json!({ "workflows": [entry] }))
+fn a_session_has_two_hundred_and_fifty_cron_triggers_at_most() {
+    // Those of all Workers of the session count.
+    let workers = |first: usize, second: usize| {
+        let of =
+            |name: &str, count| worker(&json!({ "name": name, "workflows": [], "triggers": { "crons": many(count) } }));
+        of("first", first).beside(of("second", second))
     };
-    let fits = of(100).checked();
-    assert_eq!(fits.code, Some(0), "{}", fits.text);
-    of(101).refused().assert_one_error(&["have 101 schedules, and an account may have 100"]);
+    let checked = workers(125, 125).checked();
+    assert_eq!(checked.code, Some(0), "{}", checked.text);
+    let text = workers(125, 126).checked().text;
+    assert!(
+        text.contains("error: the Workers of this session have 251 cron triggers, and an account may have 250\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_workflow_says_when_its_schedule_makes_the_next_instance() {
+    let schedule = |server: &Server| server.v4().result("one-step")["schedules"][0].clone();
+    let server = worker(&json!({})).args(["--time", "manual"]).start();
+    for _ in 0..2 {
+        let time = server.get("/cdn-cgi/local/miniflow/time").expect(200).json();
+        assert_eq!(schedule(&server), json!({ "cron": "*/5 * * * *", "next_instance": time["next"]["iso"] }));
+        let wait_ms = time["next"]["ms"].as_u64().unwrap() - time["now"]["ms"].as_u64().unwrap();
+        assert!((1..=300_000).contains(&wait_ms), "{time}");
+        let moved = advance(&server, wait_ms);
+        assert_eq!(moved["moved"]["to"], time["next"]);
+    }
+    let all = server.v4().result("?search=one-step");
+    assert_eq!(all[0]["schedules"][0], schedule(&server));
+    let server = worker(&json!({})).args(["--no-cron"]).start();
+    assert_eq!(schedule(&server), json!({ "cron": "*/5 * * * *" }));
 }

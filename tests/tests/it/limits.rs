@@ -44,6 +44,7 @@ const SHOWN_BY: &[(&str, &str)] = &[
     ("CRON_FREE_MS", "an_instance_that_a_schedule_made_holds_no_slot_in_its_first_hour"),
     ("SCHEDULED_ID_CHARS_MAX", "ids_of_scheduled_instances_are_addressable"),
     ("SCHEDULES_MAX", "a_session_has_a_hundred_schedules_at_most"),
+    ("CRON_TRIGGERS_MAX", "a_session_has_two_hundred_and_fifty_cron_triggers_at_most"),
     ("STEP_TIMEOUT_MS_ADVISED", "a_step_is_tried_ten_thousand_times_more_and_an_attempt_lasts_as_long_as_it_is_told"),
     ("CREATIONS_PER_SECOND", ""),
     ("QUEUED_MAX", ""),

@@ -10,6 +10,7 @@ mod steps;
 mod versions;
 mod workflows;
 
+use miniflow_runtime::dispatcher::CronState;
 use miniflow_runtime::storage::{Count, Record, StorageError};
 use miniflow_runtime::{ApiError, Timestamp};
 
@@ -76,6 +77,14 @@ impl View<'_> {
         match self.source {
             Source::Served(handle) => handle.read(question).await.map_err(|_: ApiError| Failure::Internal),
             Source::Kept(kept) => kept.read(question).ok_or(Failure::Internal),
+        }
+    }
+
+    /// What fires by itself, and when. Nothing does where nobody serves.
+    async fn next(&self) -> Result<Vec<CronState>, Failure> {
+        match self.source {
+            Source::Served(handle) => handle.crons().await.ok_or(Failure::Internal),
+            Source::Kept(_) => Ok(Vec::new()),
         }
     }
 

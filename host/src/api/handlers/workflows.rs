@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use miniflow_runtime::Cron;
+use miniflow_runtime::dispatcher::CronState;
 use miniflow_runtime::engine::limits;
-use miniflow_runtime::storage::{Count, Filter, Order, Retention};
+use miniflow_runtime::storage::{Count, CronTarget, Filter, Order, Retention};
 
 use super::moment;
 use crate::api::catalog::{Catalog, Defined, workflow_id};
@@ -16,7 +18,7 @@ use crate::api::{Context, View, instant};
 pub(super) async fn list(context: &View<'_>, call: &Call) -> Result<Reply, Failure> {
     let page = call.query.page()?;
     let counts = context.read(|archive| archive.counts(None)).await?;
-    let all = context.catalog().all();
+    let (all, next) = (context.catalog().all(), context.next().await?);
     let mut names: Vec<String> = all.iter().map(|defined| defined.entry.name.clone()).collect();
     for count in &counts {
         if !names.contains(&count.workflow) {
@@ -33,7 +35,7 @@ pub(super) async fn list(context: &View<'_>, call: &Call) -> Result<Reply, Failu
         .iter()
         .map(|name| {
             let defined = all.iter().find(|defined| defined.entry.name == *name);
-            workflow(context.catalog(), defined, name, &counts)
+            workflow(context.catalog(), defined, name, &counts, &next)
         })
         .collect();
     let info = ResultInfo::of_page(page, workflows.len(), total);
@@ -44,7 +46,8 @@ pub(super) async fn get(context: &View<'_>, call: &Call) -> Result<Reply, Failur
     let name = call.parameter(0);
     let defined = context.known(name).await?;
     let counts = context.counts(name).await?;
-    let mut workflow = workflow(context.catalog(), defined.as_ref(), name, &counts);
+    let next = context.next().await?;
+    let mut workflow = workflow(context.catalog(), defined.as_ref(), name, &counts, &next);
     if context.is_local() {
         // The local API names every status.
         for status in STATUSES {
@@ -57,12 +60,24 @@ pub(super) async fn get(context: &View<'_>, call: &Call) -> Result<Reply, Failur
 const STATUSES: [&str; 8] =
     ["complete", "errored", "paused", "queued", "running", "terminated", "waiting", "waitingForPause"];
 
-fn workflow(catalog: &Catalog, defined: Option<&Defined>, name: &str, counts: &[Count]) -> Workflow {
+fn workflow(
+    catalog: &Catalog,
+    defined: Option<&Defined>,
+    name: &str,
+    counts: &[Count],
+    next: &[CronState],
+) -> Workflow {
     let since = catalog.since();
     let own: Vec<_> = counts.iter().filter(|count| count.workflow == name).collect();
     let first = own.iter().map(|count| count.first_created).min();
     let newest = own.iter().map(|count| count.last_created).max();
-    let schedule = |cron: &String| Schedule { cron: cron.clone(), next_instance: None };
+    let schedule = |cron: &Cron| {
+        let is_it = |state: &&CronState| {
+            state.cron == *cron && matches!(&state.target, CronTarget::Workflow(workflow) if workflow == name)
+        };
+        let next_instance = moment(next.iter().find(is_it).and_then(|state| state.next));
+        Schedule { cron: cron.as_str().to_owned(), next_instance }
+    };
     Workflow {
         id: workflow_id(name),
         name: name.to_owned(),
@@ -93,7 +108,7 @@ pub(super) async fn put(context: &Context<'_>, call: &Call) -> Result<Reply, Fai
     }
     let counts = context.counts(name).await?;
     let Workflow { id, name, class_name, script_name, created_on, modified_on, triggered_on, .. } =
-        workflow(context.catalog(), Some(&defined), name, &counts);
+        workflow(context.catalog(), Some(&defined), name, &counts, &[]);
     Reply::of(&PutResult {
         id,
         name,
@@ -120,7 +135,10 @@ fn differences(wanted: &PutWorkflow, defined: &Defined) -> Result<String, Failur
     compare("class_name", wanted.class_name == entry.class_name);
     compare("script_name", wanted.script_name == defined.worker);
     if let Some(schedules) = &wanted.schedules {
-        compare("schedules", schedules.iter().map(|schedule| &schedule.cron).eq(&entry.schedules));
+        compare(
+            "schedules",
+            schedules.iter().map(|schedule| schedule.cron.as_str()).eq(entry.schedules.iter().map(Cron::as_str)),
+        );
     }
     if let Some(steps) = wanted.limits.as_ref().and_then(|limits| limits.steps) {
         compare("limits", steps == defined.steps().unwrap_or(limits::STEPS_DEFAULT));

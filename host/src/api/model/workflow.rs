@@ -33,6 +33,7 @@ pub(crate) struct Workflow {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Schedule {
     pub(crate) cron: String,
+    /// When it makes its next instance; left out when it makes none any more, or nothing fires by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next_instance: Option<String>,
 }

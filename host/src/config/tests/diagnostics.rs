@@ -227,7 +227,7 @@ fn limits_and_schedules_belong_to_the_worker_that_defines_the_workflow() {
     );
     check(
         r#""name":"own","workflows":[
-            {"name":"n","binding":"B","class_name":"C","script_name":"own","limits":{"steps":1},"schedules":"x"}]"#,
+            {"name":"n","binding":"B","class_name":"C","script_name":"own","limits":{"steps":1},"schedules":"0 0 * * *"}]"#,
         &[],
     );
 }

@@ -70,7 +70,7 @@ fn an_environment_may_have_a_name() {
     let project = of(&json(CONFIG), "named");
     assert_eq!(project.name, "another");
     assert_eq!(project.cpu_ms.map(std::num::NonZeroU32::get), Some(7));
-    assert_eq!(project.crons[0].expression, "0 0 * * *");
+    assert_eq!(project.crons[0].as_str(), "0 0 * * *");
     assert!(project.vars.is_empty());
     assert_eq!(project.workflows, Some(Vec::new()));
 }

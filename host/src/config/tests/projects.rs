@@ -58,7 +58,7 @@ fn workflow(name: &str, binding: &str, class_name: &str, schedules: &[&str]) -> 
         step_limit: None,
         concurrency_limit: None,
         retention: miniflow_runtime::storage::Retention::default(),
-        schedules: schedules.iter().map(|text| (*text).to_owned()).collect(),
+        schedules: schedules.iter().map(|text| text.parse().unwrap()).collect(),
         class_place: None,
     }
 }

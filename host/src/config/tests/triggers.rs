@@ -2,20 +2,94 @@
 
 use super::diagnostics::check;
 use super::{json, loaded, toml};
-use crate::config::{Place, Position};
-
+use crate::config::Problem;
 #[test]
 fn crons_are_taken_as_written() {
     let folder = json("{ \"triggers\": { \"crons\": [\n  \"*/5 * * * *\", \"0  9 * * mon-fri\"] } }");
     let crons = loaded(&folder).crons;
-    let expressions: Vec<&str> = crons.iter().map(|cron| cron.expression.as_str()).collect();
+    let expressions: Vec<&str> = crons.iter().map(|cron| cron.as_str()).collect();
     assert_eq!(expressions, ["*/5 * * * *", "0  9 * * mon-fri"]);
-    let place = Place { file: folder.path().join("wrangler.jsonc"), position: Some(Position { line: 2, column: 18 }) };
-    assert_eq!(crons[1].place, Some(place));
 
     let crons = loaded(&toml("[triggers]\ncrons = [\"* * * * *\"]\n")).crons;
-    assert_eq!(crons[0].expression, "* * * * *");
+    assert_eq!(crons[0].as_str(), "* * * * *");
     assert_eq!(loaded(&json(r#"{ "triggers": {} }"#)).crons, []);
+}
+
+/// Line and column of each mistake in cron expressions, and what is said of it.
+fn mistakes(folder: &super::Folder) -> Vec<(usize, usize, String)> {
+    let problems = folder.load().expect_err("there are mistakes");
+    let of = |problem: &Problem| {
+        let position = problem.place.as_ref().and_then(|place| place.position).expect("it has a place");
+        assert!(problem.hint.is_some(), "{problem}");
+        (position.line, position.column, problem.message.clone())
+    };
+    problems.iter().map(of).collect()
+}
+
+#[test]
+fn every_mistake_in_an_expression_is_told_with_its_very_character() {
+    let config = r#"{
+  "workflows": [
+    { "name": "a", "binding": "A", "class_name": "A", "schedules": ["0 0 * * *", "0 24 * * *",
+        "0 0 * * 0"] },
+    { "name": "b", "binding": "B", "class_name": "B", "schedules": "* * * *" },
+  ],
+  "exports": { "C": { "type": "workflow", "name": "c", "schedules": ["@daily"] } },
+  "triggers": { "crons": ["0 0 1 * *", "0\t0 32 * *", "61 * * * *"] },
+}"#;
+    let said = |line, column, message: &str| (line, column, message.to_owned());
+    assert_eq!(
+        mistakes(&json(config)),
+        [
+            said(
+                3,
+                85,
+                "\"workflows[0].schedules[1]\": `0 24 * * *` is not a cron expression: 24 is not an hour (character 3)"
+            ),
+            said(
+                4,
+                18,
+                "\"workflows[0].schedules[2]\": `0 0 * * 0` is not a cron expression: 0 is not a weekday (character 9)"
+            ),
+            said(
+                5,
+                76,
+                "\"workflows[1].schedules\": `* * * *` is not a cron expression: the weekday is missing (character 8)"
+            ),
+            said(
+                7,
+                71,
+                "\"exports.C.schedules[0]\": `@daily` is not a cron expression: `@daily` is not supported (character 1)"
+            ),
+            // A tab that is written as two characters: the beginning of the text is all that can be said.
+            said(
+                8,
+                40,
+                "\"triggers.crons[1]\": `0\t0 32 * *` is not a cron expression: 32 is not a day of the month (character 5)"
+            ),
+            said(
+                8,
+                56,
+                "\"triggers.crons[2]\": `61 * * * *` is not a cron expression: 61 is not a minute (character 1)"
+            ),
+        ]
+    );
+    let config = "[triggers]\ncrons = [\n  '0 0 * * 8',\n  \"\"\"0 0 0 * *\"\"\",\n]\n";
+    assert_eq!(
+        mistakes(&toml(config)),
+        [
+            said(
+                3,
+                12,
+                "\"triggers.crons[0]\": `0 0 * * 8` is not a cron expression: 8 is not a weekday (character 9)"
+            ),
+            said(
+                4,
+                10,
+                "\"triggers.crons[1]\": `0 0 0 * *` is not a cron expression: 0 is not a day of the month (character 5)"
+            ),
+        ]
+    );
 }
 
 #[test]

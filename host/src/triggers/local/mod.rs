@@ -4,6 +4,7 @@
 //! page from elsewhere, or a name that points here, steers nothing. A Worker's own routes there are never reached. Never does: know HTTP
 //! versions, sockets or the Worker's code beyond calling it.
 
+mod cron;
 mod journal;
 mod time;
 
@@ -13,11 +14,15 @@ use http_body::Body as HttpBody;
 use http_body_util::{BodyExt as _, Full, Limited};
 use miniflow_runtime::mover::Mover;
 use miniflow_runtime::{Clock as _, Timestamp};
+use serde_json::{Value, json};
 use std::net::IpAddr;
+use std::sync::Arc;
 
+pub use self::cron::CronControl;
 pub use self::journal::Journals;
 use super::http::Body;
-use crate::wasm::{ScheduledOutcome, Slot};
+use crate::api::instant;
+use crate::wasm::ScheduledOutcome;
 
 /// The reserved beginning of paths.
 const PREFIX: &str = "/cdn-cgi/";
@@ -31,6 +36,9 @@ const TIME: &str = "/cdn-cgi/local/miniflow/time";
 /// A journal as a file.
 const JOURNAL: &str = "/cdn-cgi/local/miniflow/journal";
 
+/// What fires by itself, and firing it by hand.
+const CRON: &str = "/cdn-cgi/local/miniflow/cron";
+
 /// Bytes of the body of a command, at most: all of them are short.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
@@ -40,17 +48,18 @@ const TEST_SCHEDULED: &str = "/__scheduled";
 /// Answers what is not for the Worker. Cheap to clone.
 #[derive(Clone)]
 pub struct Local {
-    slot: Slot,
+    worker: Arc<str>,
     mover: Mover,
+    cron: CronControl,
     journals: Journals,
     test_scheduled: bool,
 }
 
 impl Local {
-    /// For the Worker in `slot`. `test_scheduled`: `/__scheduled` is taken from it.
+    /// For the Worker `worker`. `test_scheduled`: `/__scheduled` is taken from it.
     #[must_use]
-    pub fn new(slot: Slot, mover: Mover, journals: Journals, test_scheduled: bool) -> Self {
-        Self { slot, mover, journals, test_scheduled }
+    pub fn new(worker: &str, mover: Mover, cron: CronControl, journals: Journals, test_scheduled: bool) -> Self {
+        Self { worker: Arc::from(worker), mover, cron, journals, test_scheduled }
     }
 
     /// The answer to a request that is not for the Worker.
@@ -63,8 +72,15 @@ impl Local {
         B: HttpBody,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        if request.uri().path() == TIME && guard(request.headers()).is_ok() {
-            return Ok(self.time(request).await);
+        let control = match request.uri().path() {
+            TIME => Some(Control::Time),
+            CRON => Some(Control::Cron),
+            _ => None,
+        };
+        if let Some(control) = control
+            && guard(request.headers()).is_ok()
+        {
+            return Ok(self.control(control, request).await);
         }
         match self.answer_without_body(&request).await {
             Some(answer) => Ok(answer),
@@ -72,23 +88,31 @@ impl Local {
         }
     }
 
-    async fn time<B>(&self, request: Request<B>) -> Response<Body>
+    /// Shows what `control` is about, or does what the body says.
+    async fn control<B>(&self, control: Control, request: Request<B>) -> Response<Body>
     where
         B: HttpBody,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        let now = self.mover.clock().now();
         let (status, answer) = match *request.method() {
-            Method::GET => (StatusCode::OK, time::show(&self.mover).await),
+            Method::GET => match control {
+                Control::Time => (StatusCode::OK, time::show(&self.mover).await),
+                Control::Cron => self.cron.list(now).await,
+            },
             Method::POST => match Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await {
-                Ok(body) => time::change(&self.mover, &body.to_bytes()).await,
+                Ok(body) => match control {
+                    Control::Time => time::change(&self.mover, &body.to_bytes()).await,
+                    Control::Cron => self.cron.fire(&body.to_bytes(), now).await,
+                },
                 Err(error) => {
                     let error = format!("the body could not be read: {error}");
-                    (StatusCode::BAD_REQUEST, serde_json::json!({ "error": error }))
+                    (StatusCode::BAD_REQUEST, json!({ "error": error }))
                 }
             },
             _ => {
                 let error = "ask with GET, or send a command with POST";
-                (StatusCode::METHOD_NOT_ALLOWED, serde_json::json!({ "error": error }))
+                (StatusCode::METHOD_NOT_ALLOWED, json!({ "error": error }))
             }
         };
         with_type(status, answer.to_string(), "application/json")
@@ -115,7 +139,8 @@ impl Local {
             return Some(with_type(status, answer, "application/json"));
         }
         if !SCHEDULED.contains(&path) {
-            let known = "`/cdn-cgi/local/scheduled?cron=EXPRESSION` fires a cron trigger, `/cdn-cgi/local/miniflow/time` is the clock";
+            let known = "`/cdn-cgi/local/scheduled?cron=EXPRESSION` calls the handler for cron triggers, `/cdn-cgi/local/miniflow/cron` \
+                         lists and fires what there is, `/cdn-cgi/local/miniflow/time` is the clock";
             return Some(text(
                 StatusCode::NOT_FOUND,
                 format!("404 Not Found\n\nPaths under {PREFIX} are not the Worker's. Here: {known}.\n"),
@@ -126,7 +151,7 @@ impl Local {
             Ok((outcome, as_json)) => {
                 let status = if outcome.error.is_none() { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
                 if as_json {
-                    let json = serde_json::json!({ "outcome": outcome.as_str(), "noRetry": outcome.no_retry });
+                    let json = json!({ "outcome": outcome.as_str(), "noRetry": outcome.no_retry });
                     with_type(status, json.to_string(), "application/json")
                 } else {
                     text(status, outcome.as_str().to_owned())
@@ -151,9 +176,25 @@ impl Local {
                 _ => {}
             }
         }
-        let generation = self.slot.wait_for(|_| true).await;
-        Ok((generation.fire(cron, time).await, as_json))
+        let (outcome, _) = self.cron.crons.call(&self.worker, cron, time).await;
+        Ok((outcome, as_json))
     }
+}
+
+/// What is shown and steered by a command.
+#[derive(Clone, Copy)]
+enum Control {
+    Time,
+    Cron,
+}
+
+fn moment(at: Timestamp) -> Value {
+    json!({ "ms": at.as_millis(), "iso": instant::format(at) })
+}
+
+/// What a command is told that cannot be done.
+fn failed(status: StatusCode, error: &str, hint: &str) -> (StatusCode, Value) {
+    (status, json!({ "error": error, "hint": hint }))
 }
 
 /// Refuses what does not come from this machine.

@@ -12,6 +12,7 @@ use miniflow_runtime::{Clock as _, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::{failed, moment};
 use crate::api::instant;
 
 /// What is wanted of the clock.
@@ -76,10 +77,7 @@ pub(super) async fn change(mover: &Mover, body: &[u8]) -> (StatusCode, Value) {
 fn refused(why: &str) -> (StatusCode, Value) {
     let hint =
         "send one of {\"advance\": MS}, {\"next\": true}, {\"set\": MS}, {\"mode\": \"skip\"}, {\"reset\": true}";
-    (
-        StatusCode::BAD_REQUEST,
-        json!({ "error": format!("the body says nothing that can be done: {why}"), "hint": hint }),
-    )
+    failed(StatusCode::BAD_REQUEST, &format!("the body says nothing that can be done: {why}"), hint)
 }
 
 /// Sets the clock back to the machine's: what is recorded must not lie in the future, so nothing may be.
@@ -88,7 +86,7 @@ async fn reset(mover: &Mover) -> (StatusCode, Value) {
         Ok(()) => (StatusCode::OK, show(mover).await),
         Err(error) => {
             let hint = "delete them, or stop the server and remove its state";
-            (StatusCode::CONFLICT, json!({ "error": error.to_string(), "hint": hint }))
+            failed(StatusCode::CONFLICT, &error.to_string(), hint)
         }
     }
 }
@@ -113,10 +111,6 @@ fn with_moved(mut now: Value, moved: &Moved) -> Value {
         "due": moved.due.iter().map(due).collect::<Vec<_>>(),
     });
     now
-}
-
-fn moment(at: Timestamp) -> Value {
-    json!({ "ms": at.as_millis(), "iso": instant::format(at) })
 }
 
 fn ms(duration: Duration) -> u64 {
