@@ -194,7 +194,9 @@ impl Mover {
     /// When something is to come, as far as is known just now.
     pub async fn peek(&self) -> Option<Timestamp> {
         let overview = self.0.handle.overview().await;
-        [overview.and_then(|overview| overview.next_timer), self.0.clock.next_sleeper()].into_iter().flatten().min()
+        let of_instances =
+            overview.and_then(|overview| overview.next_timer.into_iter().chain(overview.next_cron).min());
+        [of_instances, self.0.clock.next_sleeper()].into_iter().flatten().min()
     }
 
     /// Lets the clock go another way from now on.
