@@ -89,8 +89,8 @@ pub use durable_object::{
 pub use env::{Env, Secret, Var};
 pub use error::{Error, Result};
 pub use http_api::{
-    Body, ByteStream, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Response, RouteContext,
-    RouteParams, Router,
+    Body, ByteStream, Cors, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Response, ResponseBuilder,
+    RouteContext, RouteParams, Router,
 };
 pub use kv::{KvError, KvStore};
 pub use miniflow_sdk_macros::{durable_object, event, workflow};

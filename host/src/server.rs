@@ -36,6 +36,7 @@ use crate::triggers::http::{Body, Fetch, GRACE, Peer, Service, Told, serve};
 use crate::triggers::inward::Passing;
 use crate::triggers::local::{CronControl, Journals, Local};
 use crate::triggers::queue::Consumers;
+use crate::wasm::network::Network;
 use crate::wasm::{Compiler, EngineOptions, Loader, Runner, Services};
 
 /// What a session works with.
@@ -52,6 +53,8 @@ pub struct ServerOptions {
     pub scripts: Option<Arc<Scripts>>,
     /// How time passes; none: as in the last session of this state, at first as the machine's.
     pub time: Option<TimeMode>,
+    /// Where Workers' requests may go.
+    pub network: Network,
     /// Where Workers' lines go.
     pub logs: Arc<dyn LogSink>,
     /// `/__scheduled` fires a cron trigger.
@@ -77,6 +80,7 @@ impl ServerOptions {
             compiler: None,
             scripts: None,
             time: None,
+            network: Network::default(),
             logs,
             test_scheduled: false,
             api_token: None,
@@ -118,6 +122,7 @@ impl Server {
             compiler,
             scripts,
             time,
+            network,
             logs,
             test_scheduled,
             api_token,
@@ -138,7 +143,7 @@ impl Server {
         let moved = mover::restore(state.as_ref().map(StateDirectory::path), time, recorded);
         let clock: Arc<dyn Clock> = Arc::new(moved.clone());
         logs.keep_time(Arc::clone(&clock));
-        let services = Arc::new(Services::new(Arc::clone(&clock), logs));
+        let services = Arc::new(Services::new(Arc::clone(&clock), logs).with_network(network));
         let compiler = compiler.map_or_else(|| Compiler::new(&EngineOptions { cache_dir }), Ok);
         let compiler = compiler.map_err(|error| Problem::error(error.to_string()))?;
         let loader = Loader::with(compiler, Arc::clone(&services));

@@ -4,6 +4,8 @@
 //! upstream response to the client, is handed over as it came and never goes through the Worker's memory.
 
 mod body;
+mod builder;
+mod cors;
 mod fetch;
 mod headers;
 mod method;
@@ -15,6 +17,8 @@ mod serve;
 mod wasi;
 
 pub use body::{Body, ByteStream};
+pub use builder::ResponseBuilder;
+pub use cors::Cors;
 pub use fetch::Fetch;
 pub use headers::Headers;
 pub use method::Method;

@@ -178,6 +178,15 @@ impl Request {
         })
     }
 
+    /// The same as [`clone`](Self::clone): here every request can be changed.
+    ///
+    /// # Errors
+    ///
+    /// As that.
+    pub fn clone_mut(&self) -> Result<Self> {
+        self.clone()
+    }
+
     fn origin(&self) -> &str {
         self.origin.get_or_init(|| self.body.incoming().map(|incoming| incoming.origin()).unwrap_or_default())
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::{Body, ByteStream, Headers};
+use super::{Body, ByteStream, Cors, Headers, ResponseBuilder};
 use crate::{Error, Result};
 
 /// An HTTP response.
@@ -120,6 +120,21 @@ impl Response {
         let response = Self::empty()?.with_status(status);
         response.headers.set("location", url.as_str())?;
         Ok(response)
+    }
+
+    /// Begins a response whose status and headers come before its body.
+    pub fn builder() -> ResponseBuilder {
+        ResponseBuilder::new()
+    }
+
+    /// Sets the headers of `cors`.
+    ///
+    /// # Errors
+    ///
+    /// When a value is not allowed in HTTP.
+    pub fn with_cors(mut self, cors: &Cors) -> Result<Self> {
+        cors.apply_headers(&mut self.headers)?;
+        Ok(self)
     }
 
     /// Sets the status.

@@ -10,7 +10,7 @@ use futures::future::LocalBoxFuture;
 
 use super::{Method, Request, Response};
 use crate::env::{Secret, Var};
-use crate::{Env, Error, Result};
+use crate::{Env, Error, Fetcher, KvStore, ObjectNamespace, Queue, Result};
 
 type Handler<'a, D> = Rc<dyn Fn(Request, RouteContext<D>) -> LocalBoxFuture<'a, Result<Response>> + 'a>;
 type Routes<'a, D> = matchit::Router<Handler<'a, D>>;
@@ -76,6 +76,42 @@ impl<D> RouteContext<D> {
     /// [`Error::BindingError`] when there is none.
     pub fn secret(&self, name: &str) -> Result<Secret> {
         self.env.secret(name)
+    }
+
+    /// Returns a KV namespace; see [`Env::kv`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BindingError`] when there is none.
+    pub fn kv(&self, name: &str) -> Result<KvStore> {
+        self.env.kv(name)
+    }
+
+    /// Returns a queue; see [`Env::queue`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BindingError`] when there is none.
+    pub fn queue(&self, name: &str) -> Result<Queue> {
+        self.env.queue(name)
+    }
+
+    /// Returns the Durable Objects of a class; see [`Env::durable_object`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BindingError`] when there are none.
+    pub fn durable_object(&self, name: &str) -> Result<ObjectNamespace> {
+        self.env.durable_object(name)
+    }
+
+    /// Returns another Worker; see [`Env::service`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BindingError`] when there is none.
+    pub fn service(&self, name: &str) -> Result<Fetcher> {
+        self.env.service(name)
     }
 }
 

@@ -281,6 +281,10 @@ fn describe(error: &ErrorCode) -> String {
         ErrorCode::ConnectionTimeout => "timed out while connecting".to_owned(),
         ErrorCode::ConnectionTerminated => "the connection was closed".to_owned(),
         ErrorCode::DnsTimeout | ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => "no such host".to_owned(),
+        ErrorCode::TlsProtocolError => {
+            "no secure connection: the server does not speak TLS, or its certificate is not trusted".to_owned()
+        }
+        ErrorCode::TlsCertificateError => "the certificate of the server is not trusted".to_owned(),
         ErrorCode::HttpRequestDenied => "the request was denied".to_owned(),
         ErrorCode::HttpResponseTimeout => "timed out while waiting for the response".to_owned(),
         ErrorCode::InternalError(Some(text)) => text.clone(),

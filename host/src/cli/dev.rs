@@ -14,6 +14,7 @@ use crate::dev::OWN_FOLDER;
 use crate::report::Style;
 use crate::report::log::Format;
 use crate::session;
+use crate::wasm::network::{AllowedHost, Network};
 
 /// The port that wrangler has too.
 const PORT: u16 = 8787;
@@ -64,6 +65,20 @@ pub(super) struct DevArgs {
     /// Let everybody who reaches `--ip` over the network drive the instances, without a token
     #[arg(long, env = "MINIFLOW_ALLOW_ANYONE", hide_env_values = true, value_parser = FalseyValueParser::new())]
     allow_anyone: bool,
+
+    /// Send nothing over the network that Workers ask for, but to hosts of `--allow-host`
+    #[arg(long, env = "MINIFLOW_DENY_NET", hide_env_values = true, value_parser = FalseyValueParser::new())]
+    deny_net: bool,
+
+    /// Let Workers reach this host, such as `api.example.com`, `*.example.com` or `localhost:8080`, and no other that is not named so
+    #[arg(
+        long,
+        env = "MINIFLOW_ALLOW_HOST",
+        hide_env_values = true,
+        value_name = "HOST[:PORT]",
+        value_delimiter = ','
+    )]
+    allow_host: Vec<AllowedHost>,
 
     /// Fire a cron trigger by a request to /__scheduled?cron=EXPRESSION, as to /cdn-cgi/local/scheduled
     #[arg(long, env = "MINIFLOW_TEST_SCHEDULED", hide_env_values = true, value_parser = FalseyValueParser::new())]
@@ -201,6 +216,8 @@ pub struct DevOptions {
     pub api_token: Option<String>,
     /// Also when others on the network reach it, nothing.
     pub allow_anyone: bool,
+    /// Where Workers' requests may go.
+    pub network: Network,
     pub on_divergence: session::OnDivergence,
     /// Where to write where it listens.
     pub ports_file: Option<PathBuf>,
@@ -250,6 +267,7 @@ impl DevArgs {
             time: self.time,
             api_token: self.api_token.clone(),
             allow_anyone: self.allow_anyone,
+            network: Network::new(self.deny_net, self.allow_host.clone()),
             on_divergence: match self.on_divergence {
                 OnDivergence::Pause => session::OnDivergence::Pause,
                 OnDivergence::Restart => session::OnDivergence::Restart,

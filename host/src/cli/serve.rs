@@ -29,6 +29,7 @@ use crate::report::{self, Banner, Served, StateKept, Style};
 use crate::server::{Server, ServerOptions};
 use crate::session::Built;
 use crate::wasm::default_cache_dir;
+use crate::wasm::network::Network;
 
 /// Runs `miniflow dev` until it is stopped.
 ///
@@ -115,6 +116,7 @@ async fn serve_until_stopped(
         },
         fires: !options.no_cron,
         time: options.time,
+        network: options.network.clone(),
         logs: Arc::new(reporter.console().clone()),
     };
     let built = |worker: &Worker| {
@@ -183,6 +185,7 @@ fn ready(server: &Server, options: &DevOptions, address: SocketAddr, reporter: &
         orphaned: recovered.orphaned,
         next_wake: server.next_wake(),
         schedules: schedules(server),
+        network: network_line(&options.network),
         time: time_line(server.mover().clock()),
     };
     let names: Vec<_> = members.iter().map(|member| member.name()).collect();
@@ -224,6 +227,17 @@ fn schedules(server: &Server) -> Vec<[String; 3]> {
     });
     let triggers = server.triggers().iter().map(|trigger| row(&trigger.cron, format!("handler of {}", trigger.worker)));
     workflows.chain(triggers).collect()
+}
+
+/// Where Workers' requests may go, if that is worth a line.
+fn network_line(network: &Network) -> Option<String> {
+    let allowed = network.allowed()?;
+    let names: Vec<_> = allowed.iter().map(ToString::to_string).collect();
+    Some(if names.is_empty() {
+        "none: Workers reach nothing outside".to_owned()
+    } else {
+        format!("only {}", names.join(", "))
+    })
 }
 
 /// What the clock says, if that is worth a line.

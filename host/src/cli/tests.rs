@@ -10,6 +10,7 @@ use crate::config::{Project, Source};
 use crate::report::Style;
 use crate::report::log::Format;
 use crate::session;
+use crate::wasm::network::Network;
 
 fn parse(arguments: &str) -> DevArgs {
     let arguments = ["miniflow"].into_iter().chain(arguments.split_whitespace());
@@ -59,6 +60,7 @@ fn without_flags_there_are_defaults() {
             time: None,
             api_token: None,
             allow_anyone: false,
+            network: Network::default(),
             on_divergence: session::OnDivergence::Pause,
             ports_file: None,
             open: false,
@@ -80,11 +82,16 @@ fn flags_are_taken() {
             time: None,
             api_token: None,
             allow_anyone: false,
+            network: Network::default(),
             on_divergence: session::OnDivergence::Pause,
             ports_file: None,
             open: false,
         }
     );
+    let hosts = |names: &[&str]| names.iter().map(|name| name.parse().expect("a host")).collect();
+    assert_eq!(options("dev --deny-net").network, Network::new(true, Vec::new()));
+    let allowed = options("dev --allow-host a.test --allow-host *.b.test:80,[::1]").network;
+    assert_eq!(allowed, Network::new(true, hosts(&["a.test", "*.b.test:80", "[::1]"])));
     assert_eq!(options("dev --ephemeral --persist-to s").state, StateFolder::None);
     let levels =
         [("none", None), ("error", Some(Level::Error)), ("log", Some(Level::Info)), ("debug", Some(Level::Debug))];

@@ -28,6 +28,8 @@ pub struct Banner<'a> {
     pub next_wake: Option<Duration>,
     /// Each cron expression, whose it is, and when it fires next.
     pub schedules: Vec<[String; 3]>,
+    /// Where Workers' requests may go, where that is not anywhere.
+    pub network: Option<String>,
     /// What the clock says, where that is not the machine's time: such as `skip, 3d ahead`.
     pub time: Option<String>,
 }
@@ -69,6 +71,9 @@ impl Banner<'_> {
         write_sections(&mut text, &shared, style);
         if !self.schedules.is_empty() {
             write_sections(&mut text, &[("schedules", table(&self.schedules))], style);
+        }
+        if let Some(network) = &self.network {
+            write_sections(&mut text, &[("network", vec![network.clone()])], style);
         }
         if let Some(time) = &self.time {
             write_sections(&mut text, &[("time", vec![time.clone()])], style);

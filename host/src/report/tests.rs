@@ -21,6 +21,7 @@ fn banner<'a>(workers: &'a [Served<'a>]) -> Banner<'a> {
         orphaned: 0,
         next_wake: None,
         schedules: Vec::new(),
+        network: None,
         time: None,
     }
 }

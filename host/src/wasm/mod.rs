@@ -20,6 +20,7 @@ pub mod inward;
 pub mod limits;
 mod linker;
 pub mod loader;
+pub mod network;
 mod outbound;
 pub mod outside;
 mod queue;

@@ -1,6 +1,6 @@
 //! HTTP that guests send: to the network, or to each other.
 //!
-//! Promises: every request of a guest, WASI 0.2 and 0.3, passes here; a run that waits for an answer, or for its body, is
+//! Promises: every request of a guest, WASI 0.2 and 0.3, passes here; one to a host that is not allowed goes no further; a run that waits for an answer, or for its body, is
 //! busy; what an object wrote is durable before its request leaves. Never does: answer a request itself.
 
 use std::io;
@@ -68,6 +68,10 @@ impl WasiHttpHooks for Outbound {
         Box::new(async move {
             if let Some(run) = &run {
                 run.blocks("sends a request outside of a step").await;
+            }
+            if target.is_none() {
+                let allowed = services.network.check(request.uri());
+                allowed.map_err(|denied| Error::InternalError(Some(denied.to_string())))?;
             }
             if let Some(object) = &object {
                 object.flush().await.map_err(|error| Error::InternalError(Some(error.to_string())))?;

@@ -7,6 +7,7 @@ use tokio::sync::SetOnce;
 
 use super::determinism::Determinism;
 use super::inward::Inward;
+use super::network::Network;
 use super::outside::Outside;
 use super::workers::Workers;
 use crate::bindings::kv::Namespaces;
@@ -21,6 +22,8 @@ pub struct Services {
     pub logs: Arc<dyn LogSink>,
     /// The Workers of the session.
     pub workers: Workers,
+    /// Where their requests may go.
+    pub(super) network: Network,
     runtime: SetOnce<Handle>,
     inward: SetOnce<Arc<dyn Inward>>,
     queues: OnceLock<Queues>,
@@ -36,7 +39,14 @@ impl Services {
         let (runtime, inward) = (SetOnce::new(), SetOnce::new());
         let (queues, namespaces) = (OnceLock::new(), OnceLock::new());
         let (outside, determinism) = (OnceLock::new(), OnceLock::new());
-        Self { clock, logs, workers: Workers::default(), runtime, inward, queues, namespaces, outside, determinism }
+        let (workers, network) = (Workers::default(), Network::default());
+        Self { clock, logs, workers, network, runtime, inward, queues, namespaces, outside, determinism }
+    }
+
+    /// Says where Workers' requests may go: anywhere, unless this is said.
+    #[must_use]
+    pub fn with_network(self, network: Network) -> Self {
+        Self { network, ..self }
     }
 
     /// Says which runtime it is. Guests that ask for it wait until then. Only the first call counts.

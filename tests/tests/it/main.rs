@@ -21,6 +21,7 @@ mod keys;
 mod kit;
 mod kv;
 mod limits;
+mod network;
 mod objects;
 mod operations;
 mod outputs;

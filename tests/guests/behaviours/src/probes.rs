@@ -11,6 +11,8 @@
 //! | `GET /answer?status=` | a body with that status and two cookies |
 //! | `GET /env?name=` | answers a variable; `GET /env` all that the process sees |
 //! | `GET /fetch?url=` | asks there, answers `{status, body}`; `* /proxy?url=` passes both ways through |
+//! | `GET /try-fetch?url=&ms=` | asks there, answers `{status, body}` or `{error}`; gives up after `ms` |
+//! | `GET /machine?name=HOST:PORT` | what comes of using the machine: files, and sockets to there |
 //! | `GET /log?msg=&level=` | logs |
 //! | `GET /clock?ms=` | the time, and the time after a delay |
 //! | `GET /starts` | how often the start handler ran, and how many requests this instance has seen |
@@ -19,13 +21,16 @@
 //! | `GET /error` | fails |
 //! | `GET /spin`, `/panic`, `/oom` | logs `spins` and never ends, panics, eats all memory |
 
+use std::net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures::future::{Either, select};
 use futures::{StreamExt, stream};
 use miniflow_sdk::*;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub static STARTS: AtomicU32 = AtomicU32::new(0);
 static REQUESTS: AtomicU32 = AtomicU32::new(0);
@@ -88,6 +93,18 @@ pub async fn route(mut req: Request, env: Env, ctx: Context) -> Result<Response>
             let (status, body) = (answer.status_code(), answer.text().await?);
             Response::from_json(&json!({ "status": status, "body": body }))
         }
+        "/try-fetch" => {
+            let asked = Fetch::Url(url(query.url)?).send();
+            let answer = match select(pin!(asked), Delay::from(Duration::from_millis(query.ms))).await {
+                Either::Left((Ok(mut answer), _)) => {
+                    json!({ "status": answer.status_code(), "body": answer.text().await? })
+                }
+                Either::Left((Err(error), _)) => json!({ "error": error.to_string() }),
+                Either::Right(_) => json!({ "error": "gave up" }),
+            };
+            Response::from_json(&answer)
+        }
+        "/machine" => Response::from_json(&machine(&query.name.unwrap_or_default())),
         "/proxy" => {
             let url = url(query.url)?;
             let init = RequestInit {
@@ -145,6 +162,24 @@ pub async fn route(mut req: Request, env: Env, ctx: Context) -> Result<Response>
         "/oom" => eat_memory(),
         _ => Response::error("Not Found", 404),
     }
+}
+
+/// What comes of each use of the machine: true, or why not.
+fn machine(server: &str) -> Value {
+    fn seen<T>(result: std::io::Result<T>) -> Value {
+        result.map_or_else(|error| error.to_string().into(), |_| true.into())
+    }
+    json!({
+        "tcp": seen(TcpStream::connect(server)),
+        "listen": seen(TcpListener::bind("127.0.0.1:0")),
+        "udp": seen(UdpSocket::bind("127.0.0.1:0")),
+        "name": seen("localhost:80".to_socket_addrs()),
+        "folder": seen(std::fs::read_dir("/")),
+        "present folder": seen(std::fs::read_dir(".")),
+        "file": seen(std::fs::read("/etc/hosts")),
+        "write": seen(std::fs::write("/tmp/written-by-a-guest", "x")),
+        "program": seen(std::process::Command::new("true").status()),
+    })
 }
 
 fn url(url: Option<Url>) -> Result<Url> {

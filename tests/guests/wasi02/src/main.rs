@@ -1,11 +1,26 @@
 //! A component for `wasi:http` 0.2, made without the SDK: any such component is served too.
+//!
+//! `POST` answers the body; `GET /?http://…` asks there, waits for a second at most, and answers what it was told or why not.
 
-use wstd::http::{Body, Error, Method, Request, Response};
+use wstd::http::{Body, Client, Error, Method, Request, Response};
+use wstd::time::Duration;
 
 #[wstd::http_server]
 async fn main(request: Request<Body>) -> Result<Response<Body>, Error> {
     if request.method() == Method::POST {
         return Ok(Response::new(request.into_body()));
     }
-    Ok(Response::new("hello from wasi 0.2\n".into()))
+    let Some(url) = request.uri().query() else { return Ok(Response::new("hello from wasi 0.2\n".into())) };
+    let text = match ask(url).await {
+        Ok(text) => text,
+        Err(error) => format!("{error:?}"),
+    };
+    Ok(Response::new(text.into()))
+}
+
+async fn ask(url: &str) -> Result<String, Error> {
+    let mut client = Client::new();
+    client.set_first_byte_timeout(Duration::from_secs(1));
+    let answer = client.send(Request::get(url).body(())?).await?;
+    Ok(answer.into_body().str_contents().await?.to_owned())
 }
