@@ -14,6 +14,7 @@ mod cron_commands;
 mod crons;
 mod crowd;
 mod examples;
+mod extremes;
 mod http;
 mod isolation;
 #[cfg(unix)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use miniflow_runtime::dispatcher::{BatchError, CreateOptions, RestartFrom, StatusReport, SubscribeOptions};
 use miniflow_runtime::engine::duration::DurationSpec;
-use miniflow_runtime::engine::{StepKind, text};
+use miniflow_runtime::engine::{StepKind, limits, text};
 use miniflow_runtime::storage::Retention;
 use miniflow_runtime::{ApiError as RuntimeError, Bytes, Handle, InstanceStatus};
 use tokio::sync::Mutex;
@@ -48,8 +48,10 @@ impl HostWithStore<GuestState> for Guest {
 
     async fn create_batch_with_options(store: &Store, binding: String, batch: Batch) -> Asked<BatchResult> {
         match &batch {
+            // A larger one is refused below, and creates nothing.
             Batch::Count(Many { count, .. }) => {
-                show(store, &binding, vec![None; usize::try_from(*count).unwrap_or(0)]).await
+                let count = usize::try_from(*count).ok().filter(|count| *count <= limits::BATCH_MAX);
+                show(store, &binding, vec![None; count.unwrap_or_default()]).await;
             }
             Batch::Instances(instances) => {
                 show(store, &binding, ids(store, instances)).await;

@@ -4,6 +4,7 @@
 //! time they run, `GET sink?kind=STEP&id=INSTANCE&k=ATTEMPT`, so that a test can count.
 
 mod delays;
+mod extremes;
 mod failures;
 mod inputs;
 mod parallel;

@@ -1,0 +1,83 @@
+//! The largest numbers, passed to everything that takes one: each is refused or means what it says, and nothing ends but the call.
+
+use miniflow_tests::{Dev, Server};
+use serde_json::{Value, json};
+
+const LARGEST: u64 = u64::MAX;
+
+fn is_alive(server: &Server, id: &str) {
+    server.workflow("ONE_STEP").create(id, ()).wait_for("complete");
+}
+
+#[test]
+fn a_run_is_refused_what_is_too_long_and_may_wait_for_ever() {
+    let server = Dev::guest("behaviours").start();
+    let output = server.workflow("EXTREMES").create("a", ()).output();
+    let too_long = |name: &str, why: &str| json!(format!("Duration of step \"{name}\" is invalid: {why}"));
+    let year = "a sleep lasts at most 365 days (31536000000 ms), this one 18446744073709551615 ms";
+    assert_eq!(output["sleep"], too_long("sleep", year));
+    assert!(output["sleep of a text"].as_str().unwrap().contains("`99999999999 years` is not a duration"), "{output}");
+    assert!(output["sleep until"].as_str().unwrap().contains("a sleep lasts at most 365 days"), "{output}");
+    let wait = "a wait lasts from 1 second to 365 days, this one 18446744073709551615 ms";
+    assert_eq!(output["wait"], too_long("wait", wait));
+    assert!(output["retries"].as_str().unwrap().contains("is in a invalid format"), "{output}");
+    for accepted in ["delay", "timeout", "delay beside a step"] {
+        assert_eq!(output[accepted], "ok", "{output}");
+    }
+}
+
+#[test]
+fn a_retry_at_the_end_of_time_waits_over_a_restart_and_is_shown() {
+    let dev = Dev::guest("behaviours");
+    let params = json!({ "fail": 1, "limit": 2, "delay": LARGEST, "backoff": "exponential" });
+    let server = dev.start();
+    server.workflow("FLAKY").create("a", params).wait_for("waiting");
+    server.kill();
+    let server = dev.start();
+    let instance = server.workflow("FLAKY").instance("a");
+    assert_eq!(instance.status()["status"], "waiting");
+    for path in ["flaky/instances", "flaky/instances/a"] {
+        let _ = server.get(&format!("/cdn-cgi/local/explorer/api/workflows/{path}")).expect(200).json();
+    }
+    instance.pause();
+    instance.resume();
+    instance.wait_for("waiting");
+    instance.terminate(false);
+    is_alive(&server, "b");
+}
+
+#[test]
+fn a_request_passes_on_numbers_that_mean_nothing() {
+    let server = Dev::guest("behaviours").start();
+    let instance = server.workflow("ONE_STEP").create("a", ());
+    instance.wait_for("complete");
+    assert_eq!(instance.subscribe(Some(LARGEST), &[]), Vec::<Value>::new());
+    for count in [0, u32::MAX] {
+        let path = format!("/op/ONE_STEP/a/restart?from=only&count={count}");
+        let refused = server.post(&path, ()).expect(409).json();
+        assert_eq!(refused["code"], "instance.cannot_restart");
+    }
+    let many = json!({ "count": u32::MAX });
+    let _ = server.workflow("ONE_STEP").try_create_batch_with_options(many).expect(400);
+    for status in [0, 99, 1000, 65_535] {
+        let _ = server.get(&format!("/answer?status={status}")).expect(500);
+    }
+    is_alive(&server, "b");
+}
+
+#[test]
+fn moments_that_are_none_are_refused_or_passed_on() {
+    let server = Dev::guest("behaviours").args(["--time", "manual"]).start();
+    for time in ["-1", "1e308", "NaN", "inf", "18446744073709551615", "99999999999999999999999"] {
+        let status = server.get(&format!("/cdn-cgi/local/scheduled?time={time}")).status.as_u16();
+        assert!([200, 400].contains(&status), "{time}: {status}");
+    }
+    for moved in [json!({ "advance": LARGEST }), json!({ "set": LARGEST })] {
+        let refused = server.post("/cdn-cgi/local/miniflow/time", moved).expect(409).json();
+        assert_eq!(refused["error"], "that is beyond the year 2499");
+    }
+    let far = json!({ "set": 16_725_225_600_000_u64 });
+    let moved = server.post("/cdn-cgi/local/miniflow/time", far).expect(200).json();
+    assert_eq!(moved["now"]["iso"], "2500-01-01T00:00:00.000Z");
+    is_alive(&server, "a");
+}
