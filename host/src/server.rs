@@ -36,6 +36,7 @@ use crate::triggers::http::{Body, Fetch, GRACE, Peer, Service, Told, serve};
 use crate::triggers::inward::Passing;
 use crate::triggers::local::{CronControl, Journals, Local};
 use crate::triggers::queue::Consumers;
+use crate::wasm::determinism::Determinism;
 use crate::wasm::network::Network;
 use crate::wasm::{Compiler, EngineOptions, Loader, Runner, Services};
 
@@ -67,6 +68,8 @@ pub struct ServerOptions {
     pub catch_up: CatchUp,
     /// Cron triggers and schedules fire by themselves.
     pub fires: bool,
+    /// It is an error of a run to read between its steps what is another thing each time.
+    pub strict_determinism: bool,
 }
 
 impl ServerOptions {
@@ -87,6 +90,7 @@ impl ServerOptions {
             is_shared: false,
             catch_up: CatchUp::None,
             fires: true,
+            strict_determinism: false,
         }
     }
 }
@@ -96,6 +100,7 @@ pub struct Server {
     fetch: Fetch,
     local: Local,
     api: Api,
+    determinism: Arc<Determinism>,
     session: Session,
     objects: Objects,
     stores: Stores,
@@ -129,6 +134,7 @@ impl Server {
             is_shared,
             catch_up,
             fires,
+            strict_determinism,
         } = options;
         // Before anything that takes long: another process may have it.
         let state =
@@ -144,6 +150,8 @@ impl Server {
         let clock: Arc<dyn Clock> = Arc::new(moved.clone());
         logs.keep_time(Arc::clone(&clock));
         let services = Arc::new(Services::new(Arc::clone(&clock), logs).with_network(network));
+        let determinism = Arc::new(Determinism::new(strict_determinism));
+        services.set_determinism(Arc::clone(&determinism));
         let compiler = compiler.map_or_else(|| Compiler::new(&EngineOptions { cache_dir }), Ok);
         let compiler = compiler.map_err(|error| Problem::error(error.to_string()))?;
         let loader = Loader::with(compiler, Arc::clone(&services));
@@ -202,6 +210,7 @@ impl Server {
             fetch,
             local,
             api,
+            determinism,
             session,
             objects,
             stores,
@@ -242,13 +251,21 @@ impl Server {
     #[must_use]
     pub fn reloader(&self) -> Reloader {
         let (stores, session) = (self.stores.clone(), self.session.clone());
+        let determinism = Arc::clone(&self.determinism);
         let put = move || {
+            determinism.forget();
             if let Err(error) = stores.follow(&session) {
                 tracing::error!("queues and KV namespaces cannot be used: {error}");
             }
         };
         let clock = Arc::new(self.mover.clock().clone());
         Reloader::new(self.session.clone(), self.dispatcher.handle(), clock, put)
+    }
+
+    /// What runs have read between their steps that is another thing each time.
+    #[must_use]
+    pub fn determinism(&self) -> &Determinism {
+        &self.determinism
     }
 
     /// What to point out although everything is served.

@@ -101,6 +101,10 @@ pub(super) struct DevArgs {
     #[arg(long, env = "MINIFLOW_ON_DIVERGENCE", hide_env_values = true, value_enum, default_value_t = OnDivergence::Pause, value_name = "POLICY")]
     on_divergence: OnDivergence,
 
+    /// Take it as an error when `run` reads the clock, a random number or the environment of the process outside of a step
+    #[arg(long, env = "MINIFLOW_STRICT_DETERMINISM", hide_env_values = true, value_parser = FalseyValueParser::new())]
+    strict_determinism: bool,
+
     /// What to print of what happens; `debug` shows every step
     #[arg(long, env = "MINIFLOW_LOG_LEVEL", hide_env_values = true, value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL")]
     log_level: LogLevel,
@@ -219,6 +223,8 @@ pub struct DevOptions {
     /// Where Workers' requests may go.
     pub network: Network,
     pub on_divergence: session::OnDivergence,
+    /// What `run` reads that is another thing each time is an error.
+    pub strict_determinism: bool,
     /// Where to write where it listens.
     pub ports_file: Option<PathBuf>,
     /// A browser is opened.
@@ -273,6 +279,7 @@ impl DevArgs {
                 OnDivergence::Restart => session::OnDivergence::Restart,
                 OnDivergence::Continue => session::OnDivergence::Continue,
             },
+            strict_determinism: self.strict_determinism,
             ports_file: self.ports_file.clone(),
             open: self.open,
         }

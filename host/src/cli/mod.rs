@@ -19,6 +19,7 @@ mod replay;
 mod reporter;
 mod serve;
 mod stop;
+mod test;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -59,6 +60,7 @@ enum Command {
     Cron(cron::CronArgs),
     Time(time::TimeArgs),
     Workflows(workflows::WorkflowsArgs),
+    Test(test::TestArgs),
     Journal(journal::JournalArgs),
     Replay(replay::ReplayArgs),
 }
@@ -97,6 +99,7 @@ fn run(cli: Cli, style: Style) -> Result<ExitCode, Problems> {
         Command::Workflows(args) => runtime.block_on(workflows::run(args, style)),
         Command::Journal(args) => runtime.block_on(journal::run(args)),
         // What it finds is its exit code.
+        Command::Test(args) => return Ok(runtime.block_on(test::run(args, style))),
         Command::Replay(args) => return Ok(runtime.block_on(replay::run(args, style))),
     };
     done.map(|()| ExitCode::SUCCESS)

@@ -115,6 +115,7 @@ async fn serve_until_stopped(
             CronCatchUp::All => CatchUp::All,
         },
         fires: !options.no_cron,
+        strict_determinism: options.strict_determinism,
         time: options.time,
         network: options.network.clone(),
         logs: Arc::new(reporter.console().clone()),

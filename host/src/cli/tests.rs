@@ -62,6 +62,7 @@ fn without_flags_there_are_defaults() {
             allow_anyone: false,
             network: Network::default(),
             on_divergence: session::OnDivergence::Pause,
+            strict_determinism: false,
             ports_file: None,
             open: false,
         }
@@ -84,6 +85,7 @@ fn flags_are_taken() {
             allow_anyone: false,
             network: Network::default(),
             on_divergence: session::OnDivergence::Pause,
+            strict_determinism: false,
             ports_file: None,
             open: false,
         }

@@ -9,6 +9,7 @@ mod style;
 
 mod banner;
 mod cron;
+mod matrix;
 mod problems;
 mod reload;
 mod replay;
@@ -31,6 +32,7 @@ pub use cron::{crons, fired};
 pub use details::{Shown, details};
 pub use follow::Followed;
 pub use json::indented;
+pub use matrix::{matrix, matrix_json};
 pub use problems::{problem, problems};
 pub use reload::{changed, kept, reload, unchanged};
 pub use replay::{Replayed, replays, replays_json};

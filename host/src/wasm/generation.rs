@@ -140,6 +140,12 @@ impl Generation {
         }
     }
 
+    /// Returns the same code under another configuration, among others that share `services`.
+    #[must_use]
+    pub(crate) fn among(&self, services: &Arc<Services>, bindings: Bindings, cpu_max: Duration) -> Self {
+        Self { services: Arc::clone(services), ..self.configured(bindings, cpu_max) }
+    }
+
     /// Whether it is the code of `other`, with these bindings and this limit.
     #[must_use]
     pub fn is_same(&self, other: &Self, bindings: &Bindings, cpu_max: Duration) -> bool {
@@ -227,6 +233,13 @@ impl Slot {
     /// Makes `generation` the present one. What runs on the one before goes on; its idle instances end.
     pub fn set(&self, generation: Arc<Generation>) {
         if let Some(before) = self.0.send_replace(Some(generation)) {
+            before.retire();
+        }
+    }
+
+    /// Leaves the place empty, as before the first build: its idle instances end.
+    pub(crate) fn clear(&self) {
+        if let Some(before) = self.0.send_replace(None) {
             before.retire();
         }
     }

@@ -33,6 +33,7 @@ pub(crate) const ALL: &[(&str, Measure)] = &[
     ("1,000 sleeps of one second at once", sleeps),
     ("replay", replay),
     ("memory", memory),
+    ("crash matrix", crash_matrix),
 ];
 
 const MODES: [Mode; 2] = [Mode::Normal, Mode::Full];
@@ -305,6 +306,29 @@ fn waiting(client: &mut Client, id: &str) {
     while client.json("GET", &format!("/status?wf=replay&id={id}"), "")["status"] != "waiting" {
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// A workflow of 200 steps, killed before and after each of its commits.
+fn crash_matrix() -> Vec<Figure> {
+    let (mut check, mut whole) = (Vec::new(), Vec::new());
+    for _ in 0..7 {
+        let stopwatch = Stopwatch::start();
+        let said = super::server::run(&[
+            "test",
+            "--crash-matrix",
+            "--workflow",
+            "bench",
+            "--params",
+            r#"{"steps":200}"#,
+            "--json",
+        ]);
+        whole.push(ms(stopwatch));
+        check.push(number(&said["workflows"][0]["tookMs"]));
+    }
+    vec![
+        figure("200 steps, killed before and after each commit, and 20 times twice", Mode::Normal, "ms", check),
+        figure("the same with the start of the program", Mode::Normal, "ms", whole),
+    ]
 }
 
 fn memory() -> Vec<Figure> {

@@ -73,6 +73,19 @@ impl Server {
     }
 }
 
+/// Runs a command on the Worker to its end, and returns the JSON that it prints.
+pub(crate) fn run(arguments: &[&str]) -> serde_json::Value {
+    let (command, arguments) = arguments.split_first().expect("a command has a name");
+    let output = Command::new(env!("CARGO_BIN_EXE_miniflow-under-test"))
+        .arg(command)
+        .arg(worker())
+        .arg("--no-build")
+        .args(arguments)
+        .output()
+        .expect("the program starts");
+    serde_json::from_slice(&output.stdout).expect("it prints JSON")
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         // It may have ended by itself.

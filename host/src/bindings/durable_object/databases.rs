@@ -2,7 +2,7 @@
 //!
 //! Promises: a database is open once; one with something uncommitted in it is never closed here. Never does: read or write one.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -98,6 +98,28 @@ impl Databases {
     ) -> Result<Option<R>, StorageError> {
         let exists = slot.database().is_some() || slot.path.as_deref().is_some_and(std::path::Path::exists);
         exists.then(|| self.with(slot, work)).transpose()
+    }
+
+    /// Whether nobody has used one.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots().is_empty()
+    }
+
+    /// Everything that the databases in memory keep, as texts, by where it is. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// When one of them cannot be read.
+    pub(crate) fn contents(&self) -> Result<BTreeMap<String, String>, StorageError> {
+        let slots: Vec<_> = self.slots().iter().map(|(object, slot)| (object.clone(), Arc::clone(slot))).collect();
+        let mut contents = BTreeMap::new();
+        for (object, slot) in slots {
+            let found = self.with_existing(&slot, |database| database.contents())?;
+            for (place, value) in found.unwrap_or_default() {
+                contents.insert(format!("{place} of the object {}/{}", object.namespace.class, object.id), value);
+            }
+        }
+        Ok(contents)
     }
 
     /// Closes the database of an object that is not alive any more. One in memory stays. Blocks.

@@ -257,6 +257,36 @@ impl Database {
         })
     }
 
+    /// Everything that is kept, as texts, by where it is: for whoever compares two objects.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub(super) fn contents(&self) -> Result<Vec<(String, String)>, StorageError> {
+        let tables = self
+            .connection
+            .prepare(ALL_TABLES)?
+            .query_map([], |row| row.get(0))?
+            .collect::<Result<Vec<String>, _>>()?;
+        let mut contents = Vec::new();
+        for table in tables {
+            let mut statement =
+                self.connection.prepare(&format!("SELECT * FROM \"{}\"", table.replace('"', "\"\"")))?;
+            let columns = statement.column_count();
+            let row = |row: &rusqlite::Row<'_>| (0..columns).map(|column| row.get_ref(column).map(shown)).collect();
+            let mut rows: Vec<Vec<String>> = statement.query_map([], row)?.collect::<Result<_, _>>()?;
+            rows.sort_unstable();
+            for (number, row) in (1..).zip(rows) {
+                match (table.as_str(), row.as_slice()) {
+                    ("_cf_KV", [key, value]) => contents.push((format!("the entry `{key}`"), value.clone())),
+                    ("_cf_METADATA", [_, value]) => contents.push(("the alarm".to_owned(), value.clone())),
+                    _ => contents.push((format!("row {number} of the table `{table}`"), row.join(", "))),
+                }
+            }
+        }
+        Ok(contents)
+    }
+
     /// Runs the guest's statements and returns the rows of the last.
     ///
     /// # Errors
@@ -456,6 +486,15 @@ impl Database {
     }
 }
 
+fn shown(value: ValueRef<'_>) -> String {
+    match value {
+        ValueRef::Null => "null".to_owned(),
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Real(number) => number.to_string(),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
 fn size(value: ValueRef<'_>) -> usize {
     // What a row takes beside its contents.
     const EACH: usize = 32;
@@ -466,6 +505,8 @@ fn size(value: ValueRef<'_>) -> usize {
 }
 
 const BEGIN: &str = "BEGIN IMMEDIATE";
+const ALL_TABLES: &str =
+    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name";
 const GET: &str = "SELECT value FROM _cf_KV WHERE key = :key";
 const PUT: &str = "INSERT INTO _cf_KV (key, value) VALUES (:key, :value)
     ON CONFLICT (key) DO UPDATE SET value = excluded.value";

@@ -140,6 +140,15 @@ impl Namespaces {
         self.writer()?.ask(move |connection| store::delete(connection, &namespace, &key)).await.map(Ok)
     }
 
+    /// Everything that is kept, as texts, by where it is: for whoever compares two states.
+    ///
+    /// # Errors
+    ///
+    /// When storage fails.
+    pub(crate) async fn contents(&self) -> Result<Vec<(String, String)>, WriterError> {
+        self.writer()?.ask(store::contents).await
+    }
+
     /// Some of the keys.
     ///
     /// # Errors

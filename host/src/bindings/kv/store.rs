@@ -105,6 +105,19 @@ pub(super) fn list(connection: &Connection, namespace: &str, range: &Range, now_
     Ok(page)
 }
 
+/// Everything that is kept, as texts, by where it is.
+pub(super) fn contents(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
+    let mut statement = connection.prepare_cached(CONTENTS)?;
+    let rows = statement.query_map([], |row| {
+        let (namespace, key): (String, String) = (row.get("namespace")?, row.get("key")?);
+        let value: Vec<u8> = row.get("value")?;
+        let place = format!("the value of `{key}` in the KV namespace `{namespace}`");
+        Ok((place, String::from_utf8_lossy(&value).into_owned()))
+    })?;
+    rows.collect()
+}
+
+const CONTENTS: &str = "SELECT namespace, key, value FROM entry ORDER BY namespace, key";
 const PUT: &str = "INSERT INTO entry (namespace, key, expires_at, metadata, value)
     VALUES (:namespace, :key, :expires_at, :metadata, :value)
     ON CONFLICT (namespace, key) DO UPDATE SET expires_at = :expires_at, metadata = :metadata, value = :value";

@@ -65,15 +65,21 @@ impl Objects {
     pub fn open(state: Option<&Path>, durability: Durability, services: &Services) -> Result<Self, StorageError> {
         let folder = state.map(|state| state.join(FOLDER));
         let alarms = Alarms::open(folder.as_deref(), durability)?;
+        Ok(Self::of(Databases::new(folder, durability), alarms, services))
+    }
+
+    /// Objects whose databases and alarms are these.
+    #[must_use]
+    pub(crate) fn of(databases: Databases, alarms: Alarms, services: &Services) -> Self {
         let shared = Shared {
             clock: Arc::clone(&services.clock),
             workers: services.workers.clone(),
-            databases: Databases::new(folder, durability),
+            databases,
             alarms,
             places: Places::default(),
             living: Mutex::default(),
         };
-        Ok(Self { shared: Arc::new(shared), ringing: Arc::default() })
+        Self { shared: Arc::new(shared), ringing: Arc::default() }
     }
 
     /// Has alarms go off from now on: the Workers are in place.

@@ -1,5 +1,7 @@
 //! What a CI runs: journals of one build replayed on another, workflows killed everywhere, and what does not go the same way twice.
 
+mod determinism;
+mod matrix;
 mod replay;
 
 use std::ffi::OsStr;

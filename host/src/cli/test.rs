@@ -1,0 +1,203 @@
+//! `miniflow test`: runs the workflows of a Worker, undisturbed or killed everywhere.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use miniflow_runtime::SystemClock;
+use serde_json::Value;
+
+use super::check::{Silence, build_all};
+use super::project::{self, ProjectArgs};
+use crate::config::{Problem, Problems};
+use crate::report::{self, Style, terminal};
+use crate::session::{Connected, Session};
+use crate::verify::matrix::{self, Options, Report, crash_matrix, run_once};
+use crate::verify::scenario::{Scenario, Stub};
+use crate::wasm::{EngineOptions, Loader, Services, default_cache_dir};
+
+const EXAMPLES: &str = "\
+Examples:
+  miniflow test                                              run every workflow of this folder's Worker once
+  miniflow test --crash-matrix                               kill each of them everywhere
+  miniflow test shop --crash-matrix --workflow orders --params '{\"id\":1}' --event approval='{\"by\":\"Ada\"}'
+  miniflow test shop --crash-matrix --stub answers.json      with answers to what it asks the network
+
+Nothing goes to the network without `--allow-net`: a request that no stub answers gets status 200 and `{}`.
+
+Exit code: 0 when all is well, 1 when a workflow fails or a step is not safe to repeat, 2 when it could not be tried.";
+
+/// Run the workflows of a Worker, and find steps that are not safe to repeat
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct TestArgs {
+    #[command(flatten)]
+    project: ProjectArgs,
+
+    /// Kill each workflow just before and just after everything it records, and compare what comes of it
+    #[arg(long)]
+    crash_matrix: bool,
+
+    /// Only this workflow; once for each
+    #[arg(long, value_name = "NAME")]
+    workflow: Vec<String>,
+
+    /// The params of the instance, as JSON, or `@FILE`
+    #[arg(long, value_name = "JSON", value_parser = params)]
+    params: Option<Value>,
+
+    /// Send this event when it is waited for; once for each, those of one type in their order [default: the wait times out]
+    #[arg(long, value_name = "TYPE=JSON", value_parser = event)]
+    event: Vec<(String, Value)>,
+
+    /// Answer requests as this file says: a JSON list of `{"method", "url", "status", "headers", "json" or "body"}`
+    #[arg(long, value_name = "FILE")]
+    stub: Option<PathBuf>,
+
+    /// Let requests that no stub answers go to the network
+    #[arg(long)]
+    allow_net: bool,
+
+    /// Ask the network again when a body runs again, instead of giving it the first answer
+    #[arg(long, requires = "allow_net")]
+    live: bool,
+
+    /// What the runs that are killed twice are drawn from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+
+    /// How many runs are killed twice
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    doubles: usize,
+
+    /// Take it as an error when `run` reads the clock, a random number or the environment of the process outside of a step
+    #[arg(long)]
+    strict_determinism: bool,
+
+    /// Use what the last build left instead of building
+    #[arg(long)]
+    no_build: bool,
+
+    /// Print what was found as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn params(text: &str) -> Result<Value, String> {
+    let text = match text.strip_prefix('@') {
+        Some(file) => std::fs::read_to_string(file).map_err(|error| format!("`{file}` cannot be read: {error}"))?,
+        None => text.to_owned(),
+    };
+    serde_json::from_str(&text).map_err(|error| format!("not JSON: {error}"))
+}
+
+fn event(text: &str) -> Result<(String, Value), String> {
+    let (name, payload) = text.split_once('=').ok_or("not a type and a payload, such as approval={\"by\":\"Ada\"}")?;
+    if name.is_empty() {
+        return Err("the type of the event is missing".to_owned());
+    }
+    let payload = serde_json::from_str(payload).map_err(|error| format!("its payload is not JSON: {error}"))?;
+    Ok((name.to_owned(), payload))
+}
+
+/// Runs `miniflow test`, and returns its exit code: whatever keeps it from trying is told here.
+pub(super) async fn run(args: TestArgs, style: Style) -> ExitCode {
+    match attempt(&args, style).await {
+        Ok(reports) => {
+            let text = match args.json {
+                true => report::matrix_json(&reports, args.crash_matrix),
+                false => report::matrix(&reports, args.crash_matrix, style),
+            };
+            terminal::stdout(&text);
+            if reports.iter().all(|report| is_well(report, args.crash_matrix)) {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+        Err(problems) => {
+            terminal::stderr(&report::problems(&problems, style));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// A workflow that fails whenever it runs is as safe to kill as any, but a plain run is there to see it not fail.
+fn is_well(report: &Report, crash_matrix: bool) -> bool {
+    report.findings.is_empty() && (crash_matrix || report.fails.is_none())
+}
+
+async fn attempt(args: &TestArgs, style: Style) -> Result<Vec<Report>, Problems> {
+    let options = Options {
+        scenario: Arc::new(scenario(args)?),
+        seed: args.seed,
+        doubles: args.doubles,
+        strict_determinism: args.strict_determinism,
+    };
+    let connected = Arc::new(load(args, style).await?);
+    let names: Vec<_> = match args.workflow.as_slice() {
+        [] => connected.definitions.iter().map(|definition| definition.name.clone()).collect(),
+        names => names.to_vec(),
+    };
+    if names.is_empty() {
+        let hint = "a workflow is a class marked with `#[workflow]`; the configuration lists them under `workflows`";
+        return Err(Problem::error("the Worker has no workflows").with_hint(hint).into());
+    }
+    let (mut reports, mut problems) = (Vec::new(), Problems::default());
+    for name in names {
+        let done = match args.crash_matrix {
+            true => crash_matrix(&connected, &name, &options).await,
+            false => run_once(&connected, &name, &options).await,
+        };
+        match done {
+            Ok(report) => reports.push(report),
+            Err(error) => problems.push(could_not(&error)),
+        }
+    }
+    problems.or(reports).map(|(reports, _)| reports)
+}
+
+fn could_not(error: &matrix::MatrixError) -> Problem {
+    Problem::from_error(error)
+        .with_hint("`--workflow` says which to run, `--params`, `--event` and `--stub` what it is given")
+}
+
+fn scenario(args: &TestArgs) -> Result<Scenario, Problems> {
+    let mut events: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for (name, payload) in &args.event {
+        events.entry(name.clone()).or_default().push(payload.clone());
+    }
+    let stubs = match &args.stub {
+        None => Vec::new(),
+        Some(file) => {
+            const HINT: &str = "it is a JSON list, such as `[{ \"method\": \"POST\", \"url\": \"https://bank/*\", \"json\": { \"ok\": true } }]`";
+            let shown = file.display();
+            let text = std::fs::read(file)
+                .map_err(|error| Problem::error(format!("could not read `{shown}`: {error}")).with_hint(HINT))?;
+            Stub::list(&text).map_err(|error| Problem::error(format!("`{shown}`: {error}")).with_hint(HINT))?
+        }
+    };
+    Ok(Scenario { params: args.params.clone(), events, stubs, allow_net: args.allow_net, live: args.live })
+}
+
+async fn load(args: &TestArgs, style: Style) -> Result<Connected, Problems> {
+    let show = |problems: &Problems| terminal::stderr(&report::problems(problems, style));
+    show(&args.project.of_wrangler.note().into_iter().collect());
+    let projects = args.project.load(project::variable)?;
+    for project in &projects {
+        show(&project.warnings);
+    }
+    let workers = build_all(projects, args.no_build).await?;
+    let services = Arc::new(Services::new(SystemClock::shared(), Arc::new(Silence)));
+    let cache_dir = default_cache_dir(|name| std::env::var_os(name));
+    let loader = Loader::new(&EngineOptions { cache_dir }, Arc::clone(&services))
+        .map_err(|error| Problem::error(error.to_string()))?;
+    let session = Session::new(loader, services.workers.clone());
+    let (members, warnings) = session.load_all(workers).await?;
+    show(&warnings);
+    let connected = session.connect(members)?;
+    show(&connected.warnings);
+    Ok(connected)
+}
