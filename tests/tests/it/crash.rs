@@ -17,7 +17,7 @@ use crate::examples::orders_charged_at;
 /// An attempt that a kill cuts off counts: with five retries, as all steps here have, there is one left after so many.
 const KILLS: usize = 5;
 
-fn random() -> StdRng {
+pub(crate) fn random() -> StdRng {
     let seed = match std::env::var("MINIFLOW_TEST_SEED") {
         Ok(seed) => seed.parse().unwrap(),
         Err(_) => rand::random(),

@@ -10,6 +10,7 @@ mod clients;
 mod configuration;
 mod conformance;
 mod crash;
+mod crash_bindings;
 mod cron_commands;
 mod crons;
 mod crowd;
