@@ -171,9 +171,27 @@ impl Server {
     #[must_use]
     #[track_caller]
     pub fn memory_bytes(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// Returns the most memory that it has used at a time.
+    ///
+    /// # Panics
+    ///
+    /// When it is gone.
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    #[track_caller]
+    pub fn peak_memory_bytes(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    #[cfg(target_os = "linux")]
+    #[track_caller]
+    fn memory(&self, which: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the server is there");
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux tells it");
-        let kib: u64 = resident.trim().trim_end_matches(" kB").parse().expect("Linux tells it in kB");
+        let found = status.lines().find_map(|line| line.strip_prefix(which)).expect("Linux tells it");
+        let kib: u64 = found.trim().trim_end_matches(" kB").parse().expect("Linux tells it in kB");
         kib * 1024
     }
 

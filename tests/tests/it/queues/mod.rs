@@ -5,7 +5,11 @@ mod delays;
 mod limits;
 mod several;
 
-use miniflow_tests::{Answer, Dev, Server, Sink, eventually};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+
+use miniflow_tests::{Answer, Dev, Reply, Server, Sink, eventually};
 use serde_json::{Value, json};
 
 /// The guest `queues` under `queues` of a configuration, called `name`.
@@ -118,17 +122,41 @@ fn a_worker_without_a_handler_cannot_consume() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn ten_thousand_messages_are_handled_with_little_memory() {
-    let server = Dev::guest("queues").start();
-    let padding = "x".repeat(2000);
-    let batch: Vec<_> = (0..100).map(|n| json!({ "name": n.to_string(), "padding": padding })).collect();
-    send(&server, "Q", &[json!({ "name": "warm" })]).expect(200);
-    wait_until_empty(&server, "Q");
-    let before = server.memory_bytes();
-    for _ in 0..100 {
-        send(&server, "Q", &batch).expect(200);
+fn a_backlog_of_ten_thousand_messages_is_handled_ten_batches_at_a_time_with_little_memory() {
+    const BACKLOG: usize = 10_000;
+    // The first handlers go on asking, so that there is time for others to begin; none may.
+    const ASKED: usize = 1000;
+    let (asked, waiting) = (AtomicUsize::new(0), Arc::new(Mutex::new(BTreeSet::new())));
+    let waiters = Arc::clone(&waiting);
+    let sink = Sink::answering(move |seen| {
+        if !seen.query.contains_key("waits") {
+            return Reply::ok();
+        }
+        let mut waiters = waiters.lock().unwrap();
+        // All that may wait, and after that so often that another one would have come.
+        if waiters.len() >= 10 && asked.fetch_add(1, SeqCst) >= ASKED {
+            return Reply::Answer(200, "go".to_owned());
+        }
+        waiters.insert(seen.param("waits").to_owned());
+        Reply::ok()
+    });
+    let padding = "x".repeat(10_000);
+    // One of a hundred.
+    let then = |n: usize| if n.is_multiple_of(100) { &["wait"][..] } else { &[] };
+    let sink_of = |n: usize| n.is_multiple_of(100).then(|| sink.url());
+    let task = |n: usize| json!({ "name": n.to_string(), "padding": padding, "then": then(n), "sink": sink_of(n) });
+    let producing = worker("w", &json!({ "producers": producers() }));
+    let server = producing.start();
+    for first in (0..BACKLOG).step_by(25) {
+        send(&server, "Q", &(first..first + 25).map(task).collect::<Vec<_>>()).expect(200);
     }
+    drop(server);
+    let consumer = json!({ "queue": "q", "max_batch_size": 100 });
+    let consuming = worker("w", &json!({ "producers": producers(), "consumers": [consumer] }));
+    let idle = consuming.start().peak_memory_bytes();
+    let server = consuming.persist(&producing.state()).start();
     wait_until_empty(&server, "Q");
-    let grown = server.memory_bytes().saturating_sub(before) / (1024 * 1024);
-    assert!(grown < 100, "{grown} MiB for 20 MB of messages");
+    assert_eq!(waiting.lock().unwrap().len(), 10, "batches that were handled at the same time");
+    let grown = server.peak_memory_bytes().saturating_sub(idle) / (1024 * 1024);
+    assert!(grown < 100, "{grown} MiB, for ten batches of 1 MB out of a hundred");
 }
