@@ -10,7 +10,7 @@ use miniflow_runtime::clock::{Stopwatch, SystemClock};
 use serde_json::Value;
 
 use super::client::Client;
-use super::server::{Mode, Server};
+use super::server::{Mode, Server, component};
 
 /// A figure and what each run gave.
 pub(crate) struct Figure {
@@ -31,6 +31,7 @@ pub(crate) const ALL: &[(&str, Measure)] = &[
     ("1,000 instances of 10 steps", throughput),
     ("durable creates", creates),
     ("1,000 sleeps of one second at once", sleeps),
+    ("a month of a schedule", month),
     ("replay", replay),
     ("memory", memory),
     ("crash matrix", crash_matrix),
@@ -278,6 +279,39 @@ fn sleeps() -> Vec<Figure> {
         figures.push(figure("overshoot, p99", mode, "ms", p99));
     }
     figures
+}
+
+fn month() -> Vec<Figure> {
+    const DAY_MS: u64 = 24 * 3600 * 1000;
+    const TIME: &str = "/cdn-cgi/local/miniflow/time";
+    let worker = folder();
+    let config = serde_json::json!({
+        "name": "month",
+        "main": component(),
+        "workflows": [{
+            "name": "bench",
+            "binding": "BENCH",
+            "class_name": "Bench",
+            "schedules": "*/5 * * * *",
+            // What is removed on the way is told as well, and not everything is told of more than 10,000.
+            "default_retention": { "success_retention": "30 days" },
+        }],
+    });
+    std::fs::write(worker.path().join("wrangler.jsonc"), config.to_string()).expect("a folder can be written to");
+    let values = (0..5).map(|_| {
+        let state = folder();
+        let server = Server::start_of(worker.path(), &["--time", "manual"], Mode::Normal, state.path());
+        let mut client = server.client();
+        let stopwatch = Stopwatch::start();
+        let answer = client.json("POST", TIME, &format!("{{\"advance\":{}}}", 31 * DAY_MS));
+        let took = ms(stopwatch) / 1000.0;
+        let made = |due: &&Value| due["what"].as_str().is_some_and(|what| what.ends_with(" is made by its schedule"));
+        let count = answer["moved"]["due"].as_array().map_or(0, |due| due.iter().filter(made).count());
+        assert_eq!(count, 31 * 288, "one instance each five minutes");
+        took
+    });
+    let values = values.collect();
+    vec![figure("`*/5 * * * *` for 31 days, 8,928 instances of one step", Mode::Normal, "s", values)]
 }
 
 fn replay() -> Vec<Figure> {

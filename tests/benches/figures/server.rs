@@ -32,9 +32,15 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one on `state`.
     pub(crate) fn start(mode: Mode, state: &Path) -> Self {
+        Self::start_of(worker(), &[], mode, state)
+    }
+
+    /// Starts one that serves `path`, with further arguments.
+    pub(crate) fn start_of(path: &Path, arguments: &[&str], mode: Mode, state: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_miniflow-under-test"))
             .arg("dev")
-            .arg(worker())
+            .arg(path)
+            .args(arguments)
             .args(["--no-build", "--port", "0", "--log-level", "warn", "--durability", mode.word()])
             .arg("--persist-to")
             .arg(state)
@@ -96,10 +102,19 @@ impl Drop for Server {
 
 /// The folder of the bench Worker, built.
 pub(crate) fn worker() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    &built().0
+}
+
+/// The component of the bench Worker.
+pub(crate) fn component() -> &'static Path {
+    &built().1
+}
+
+fn built() -> &'static (PathBuf, PathBuf) {
+    static BUILT: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
     BUILT.get_or_init(|| {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench-worker");
-        miniflow::dev::build::build_blocking(&folder).expect("the bench Worker builds");
-        folder
+        let component = miniflow::dev::build::build_blocking(&folder).expect("the bench Worker builds");
+        (folder, component)
     })
 }
