@@ -38,6 +38,7 @@ use crate::triggers::local::{CronControl, Journals, Local};
 use crate::triggers::queue::Consumers;
 use crate::wasm::determinism::Determinism;
 use crate::wasm::network::Network;
+use crate::wasm::outside::Outside;
 use crate::wasm::{Compiler, EngineOptions, Loader, Runner, Services};
 
 /// What a session works with.
@@ -52,6 +53,8 @@ pub struct ServerOptions {
     pub compiler: Option<Compiler>,
     /// What a test says about instances.
     pub scripts: Option<Arc<Scripts>>,
+    /// Who stands between guests and the network, if somebody does.
+    pub outside: Option<Arc<dyn Outside>>,
     /// How time passes; none: as in the last session of this state, at first as the machine's.
     pub time: Option<TimeMode>,
     /// Where Workers' requests may go.
@@ -82,6 +85,7 @@ impl ServerOptions {
             cache_dir: None,
             compiler: None,
             scripts: None,
+            outside: None,
             time: None,
             network: Network::default(),
             logs,
@@ -126,6 +130,7 @@ impl Server {
             cache_dir,
             compiler,
             scripts,
+            outside,
             time,
             network,
             logs,
@@ -152,6 +157,9 @@ impl Server {
         let services = Arc::new(Services::new(Arc::clone(&clock), logs).with_network(network));
         let determinism = Arc::new(Determinism::new(strict_determinism));
         services.set_determinism(Arc::clone(&determinism));
+        if let Some(outside) = outside {
+            services.set_outside(outside);
+        }
         let compiler = compiler.map_or_else(|| Compiler::new(&EngineOptions { cache_dir }), Ok);
         let compiler = compiler.map_err(|error| Problem::error(error.to_string()))?;
         let loader = Loader::with(compiler, Arc::clone(&services));

@@ -106,6 +106,7 @@ async fn serve_until_stopped(
         cache_dir: default_cache_dir(|name| std::env::var_os(name)),
         compiler: None,
         scripts: None,
+        outside: None,
         test_scheduled: options.test_scheduled,
         api_token: options.api_token.clone(),
         is_shared: !options.address.ip().to_canonical().is_loopback(),

@@ -96,7 +96,7 @@ fn whole(body: Bytes) -> WasiBody {
 /// # Errors
 ///
 /// When there is none.
-pub(crate) async fn send(request: Request<Bytes>) -> Result<Response<Bytes>, String> {
+pub async fn send(request: Request<Bytes>) -> Result<Response<Bytes>, String> {
     let answer = async {
         let options: Option<RequestOptions> = None;
         let (response, connection) = default_send_request(request.map(whole), options).await?;

@@ -26,6 +26,7 @@ mod error;
 mod http;
 mod introspect;
 mod modifier;
+mod outbound;
 mod process;
 mod running;
 mod worker;
@@ -45,6 +46,11 @@ pub use modifier::{All, Modifier, Step, StepError, Steps};
 pub use running::TestWorker;
 pub use worker::Worker;
 pub use workflow::{Instance, Status, Workflow};
+
+/// The examples of the guide compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/testing.md")]
+mod guide {}
 
 /// Runs a test that is written without an executor.
 ///

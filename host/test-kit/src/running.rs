@@ -13,6 +13,7 @@ use miniflow::server::{Server, ServerOptions};
 use miniflow::session::{Built, Member, Session};
 use miniflow::triggers::http::Fetch;
 use miniflow::wasm::Generation;
+use miniflow::wasm::outside::Outside;
 use miniflow_runtime::Handle;
 use miniflow_runtime::clock::{TimeMode, real};
 use miniflow_runtime::mover::{Mover, Skip};
@@ -23,6 +24,7 @@ use crate::console::Console;
 use crate::error::Error;
 use crate::http::{Body, Response};
 use crate::introspect::{InstanceIntrospector, WorkflowIntrospector};
+use crate::outbound::Outbound;
 use crate::process::Process;
 use crate::workflow::Workflow;
 
@@ -53,6 +55,7 @@ pub(crate) struct Running {
     members: Vec<Arc<Member>>,
     console: Arc<Console>,
     pub(crate) scripts: Arc<Scripts>,
+    pub(crate) outbound: Arc<Outbound>,
     pub(crate) patience: Duration,
 }
 
@@ -64,14 +67,18 @@ impl TestWorker {
     ) -> Result<Self, Error> {
         let console = Arc::new(Console::default());
         let scripts = Arc::new(Scripts::default());
+        let outbound = Arc::new(Outbound::default());
         let options = ServerOptions {
             compiler: Some(process.compiler.clone()),
             scripts: Some(Arc::clone(&scripts)),
+            outside: Some(Arc::clone(&outbound) as Arc<dyn Outside>),
             time: Some(settings.time),
             fires: settings.fires,
             ..ServerOptions::in_memory(Arc::clone(&console) as Arc<dyn LogSink>)
         };
         let server = Server::start(workers, options).await?;
+        // It is set once, for it was made above.
+        let _ = outbound.clock.set(server.mover().clock().clone());
         Ok(Self(Arc::new(Running {
             process,
             handle: server.instances(),
@@ -83,6 +90,7 @@ impl TestWorker {
             server: Some(server),
             console,
             scripts,
+            outbound,
             patience: settings.patience,
         })))
     }

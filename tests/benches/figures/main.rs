@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
 mod client;
+mod kit;
 mod machine;
 mod sections;
 mod server;

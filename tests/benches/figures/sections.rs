@@ -25,6 +25,7 @@ type Measure = fn() -> Vec<Figure>;
 /// Every section, in the order of the document.
 pub(crate) const ALL: &[(&str, Measure)] = &[
     ("cold start", cold_start),
+    ("test instances", super::kit::starts),
     ("hello over HTTP", hello),
     ("latency of one instance", latency),
     ("sequential steps in one instance", sequential),

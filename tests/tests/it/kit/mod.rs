@@ -1,7 +1,10 @@
 //! The test kit: real Workers in this process.
 
 mod dispatch;
+mod examples;
 mod introspection;
+mod outbound;
+mod side_by_side;
 
 use miniflow_test::{TestWorker, Worker};
 use miniflow_tests::{build, repository};
