@@ -166,7 +166,7 @@ pub struct Overview {
 pub struct Handle {
     sender: mpsc::UnboundedSender<Message>,
     reader: Option<std::sync::mpsc::SyncSender<ReadJob>>,
-    /// Names of workflows; what is asked about others never reaches the dispatcher.
+    /// Names of workflows. Others may have instances of an earlier time, but get no new ones.
     workflows: Arc<RwLock<Vec<Arc<str>>>>,
 }
 
@@ -269,7 +269,7 @@ impl Handle {
     /// # Errors
     /// `instance.invalid_id`, `body`, `workflow.not_found`.
     pub async fn delete_batch(&self, workflow: &str, ids: Vec<String>) -> Result<DeleteResult, ApiError> {
-        let workflow = self.workflow(workflow)?;
+        let workflow = Arc::from(workflow);
         if ids.is_empty() {
             return Err(ApiError::new("body", text::DELETE_BATCH_EMPTY));
         }
@@ -287,8 +287,9 @@ impl Handle {
     /// # Errors
     /// `instance.not_found`, `instance.invalid_id`, `workflow.not_found`.
     pub async fn get(&self, workflow: &str, id: &str) -> Result<(), ApiError> {
-        let (workflow, id) = (self.workflow(workflow)?, address(id)?);
-        self.ask(|reply| Message::Get { workflow, id, reply }).await
+        let (name, (workflow, id)) = (workflow, self.address(workflow, id)?);
+        let found = self.ask(|reply| Message::Get { workflow, id, reply }).await;
+        found.map_err(|error| self.of_workflow(name, error))
     }
 
     /// What the instance is doing.
@@ -296,15 +297,15 @@ impl Handle {
     /// # Errors
     /// `instance.not_found`, `instance.invalid_id`, `workflow.not_found`.
     pub async fn status(&self, workflow: &str, id: &str) -> Result<StatusReport, ApiError> {
-        let (workflow, id) = (self.workflow(workflow)?, address(id)?);
+        let (name, (workflow, id)) = (workflow, self.address(workflow, id)?);
         let found =
             self.ask(|reply| Message::Status { workflow: Arc::clone(&workflow), id: id.clone(), reply }).await?;
         match (found, &self.reader) {
             (Some(report), _) => Ok(report),
-            (None, None) => Err(ApiError::not_found()),
+            (None, None) => Err(self.of_workflow(name, ApiError::not_found())),
             (None, Some(_)) => {
                 let found = self.read(move |archive| archive.summary(&workflow, &id)).await?;
-                found.map(Into::into).ok_or_else(ApiError::not_found)
+                found.map(Into::into).ok_or_else(|| self.of_workflow(name, ApiError::not_found()))
             }
         }
     }
@@ -345,13 +346,12 @@ impl Handle {
     /// # Errors
     /// `instance.not_found`, `workflow.invalid_event_type`, `body`, `instance.cannot_send_event`.
     pub async fn send_event(&self, workflow: &str, id: &str, event_type: &str, payload: Bytes) -> Result<(), ApiError> {
-        let (workflow, id) = (self.workflow(workflow)?, address(id)?);
+        self.address(workflow, id)?;
         if !validate::event_type(event_type) {
             return Err(ApiError::new("workflow.invalid_event_type", text::INVALID_EVENT_TYPE));
         }
         check_size("event payload", Some(&payload))?;
-        let operation = Operation::SendEvent { event_type: Arc::from(event_type), payload };
-        self.ask(|reply| Message::Operate { workflow, id, operation, reply }).await
+        self.operate(workflow, id, Operation::SendEvent { event_type: Arc::from(event_type), payload }).await
     }
 
     /// Pauses the instance once its bodies are finished. No effect on one that is queued, paused or finished.
@@ -405,11 +405,12 @@ impl Handle {
         id: &str,
         options: SubscribeOptions,
     ) -> Result<Subscription, ApiError> {
-        let (workflow, id) = (self.workflow(workflow)?, address(id)?);
+        let (name, (workflow, id)) = (workflow, self.address(workflow, id)?);
         if !options.filter.iter().flatten().all(|name| EventKind::NAMES.contains(&name.as_str())) {
             return Err(ApiError::new("subscription", text::INVALID_SUBSCRIPTION));
         }
-        let feed = self.ask(|reply| Message::Subscribe { workflow, id, reply }).await?;
+        let feed = self.ask(|reply| Message::Subscribe { workflow, id, reply }).await;
+        let feed = feed.map_err(|error| self.of_workflow(name, error))?;
         Ok(Subscription::new(feed, options))
     }
 
@@ -439,8 +440,9 @@ impl Handle {
     }
 
     async fn operate(&self, workflow: &str, id: &str, operation: Operation) -> Result<(), ApiError> {
-        let (workflow, id) = (self.workflow(workflow)?, address(id)?);
-        self.ask(|reply| Message::Operate { workflow, id, operation, reply }).await
+        let (name, (workflow, id)) = (workflow, self.address(workflow, id)?);
+        let done = self.ask(|reply| Message::Operate { workflow, id, operation, reply }).await;
+        done.map_err(|error| self.of_workflow(name, error))
     }
 
     /// Says that the workflows are these from now on, and that runs of `workers` are to go on with the code that the [`GuestRunner`]
@@ -492,6 +494,22 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.sender.send(message(reply)).map_err(|_| ApiError::internal())?;
         answer.await.unwrap_or_else(|_| Err(ApiError::internal()))
+    }
+
+    /// What an instance is found by.
+    fn address(&self, workflow: &str, id: &str) -> Result<(Arc<str>, String), ApiError> {
+        match address(id) {
+            Ok(id) => Ok((Arc::from(workflow), id)),
+            Err(error) => Err(self.workflow(workflow).err().unwrap_or(error)),
+        }
+    }
+
+    /// An instance that is not there may be of a workflow that is not there either, which says more.
+    fn of_workflow(&self, name: &str, error: ApiError) -> ApiError {
+        match error.code {
+            "instance.not_found" => self.workflow(name).err().unwrap_or(error),
+            _ => error,
+        }
     }
 
     fn workflow(&self, name: &str) -> Result<Arc<str>, ApiError> {

@@ -9,6 +9,7 @@ use miniflow_runtime::Clock;
 use miniflow_runtime::clock::{Stopwatch, SystemClock};
 use serde_json::Value;
 
+use super::api;
 use super::client::Client;
 use super::server::{Mode, Server, component};
 
@@ -34,21 +35,23 @@ pub(crate) const ALL: &[(&str, Measure)] = &[
     ("1,000 sleeps of one second at once", sleeps),
     ("a month of a schedule", month),
     ("replay", replay),
+    ("pages of 10,000 finished instances", api::lists),
+    ("details of a long instance", api::details),
     ("memory", memory),
     ("crash matrix", crash_matrix),
 ];
 
 const MODES: [Mode; 2] = [Mode::Normal, Mode::Full];
 
-fn figure(name: impl Into<String>, mode: Mode, unit: &'static str, values: Vec<f64>) -> Figure {
+pub(crate) fn figure(name: impl Into<String>, mode: Mode, unit: &'static str, values: Vec<f64>) -> Figure {
     Figure { name: name.into(), mode: mode.word(), unit, values }
 }
 
-fn folder() -> tempfile::TempDir {
+pub(crate) fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary folder can be made")
 }
 
-fn ms(stopwatch: Stopwatch) -> f64 {
+pub(crate) fn ms(stopwatch: Stopwatch) -> f64 {
     stopwatch.elapsed().as_secs_f64() * 1000.0
 }
 
@@ -63,7 +66,7 @@ fn number(value: &Value) -> f64 {
     value.as_f64().expect("a number")
 }
 
-fn percentile(values: &mut [f64], of: f64) -> f64 {
+pub(crate) fn percentile(values: &mut [f64], of: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     #[expect(
         clippy::cast_possible_truncation,

@@ -25,7 +25,7 @@ pub(super) async fn create(context: &Context<'_>, call: &Call) -> Result<Reply, 
 /// Deletes them, and says of which that was not possible.
 pub(super) async fn delete(context: &Context<'_>, call: &Call) -> Result<Reply, Failure> {
     let workflow = call.parameter(0);
-    context.defined(workflow)?;
+    context.known(workflow).await?;
     let DeleteMany { instances } = call.required()?;
     if instances.is_empty() {
         return Err(Failure::Invalid(text::DELETE_BATCH_EMPTY.to_owned()));

@@ -20,7 +20,9 @@ pub(super) async fn send(context: &Context<'_>, call: &Call) -> Result<Reply, Fa
     let payload =
         payload.map_or_else(|| Bytes::from_static(b"null"), |json| Bytes::from(Box::<str>::from(json).into_string()));
     let sent = context.handle().send_event(workflow, id, call.parameter(2), payload).await;
-    sent.map_err(|error| Failure::of(error, workflow, id))?;
+    if let Err(error) = sent {
+        return Err(context.refused(error, workflow, id).await);
+    }
     Reply::of(&EventSent { instance_id: id.to_owned(), timestamp: context.now(), success: true })
 }
 
@@ -38,8 +40,10 @@ pub(super) async fn subscribe(context: &Context<'_>, call: &Call) -> Result<Repl
     };
     let filter = call.query.list("filter");
     let options = SubscribeOptions { cursor, filter: (!filter.is_empty()).then_some(filter) };
-    let subscription = context.handle().subscribe(workflow, id, options).await;
-    let subscription = subscription.map_err(|error| Failure::of(error, workflow, id))?;
+    let subscription = match context.handle().subscribe(workflow, id, options).await {
+        Ok(subscription) => subscription,
+        Err(error) => return Err(context.refused(error, workflow, id).await),
+    };
     let events = stream::unfold(subscription, async |mut subscription| {
         let event = subscription.next().await?;
         let mut message = format!("id: {}\ndata: ", event.id).into_bytes();

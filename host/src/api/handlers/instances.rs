@@ -83,6 +83,10 @@ impl RetentionBody {
     }
 }
 
+/// Why an instance of a workflow that is not defined any more cannot be rolled back.
+const NO_HANDLERS: &str = "(instance.cannot_terminate) The workflow is not there any more, and with it what undoes its steps; \
+                           without rollback the instance can be terminated";
+
 pub(super) async fn set_status(context: &Context<'_>, call: &Call) -> Result<Reply, Failure> {
     let (workflow, id) = names(call);
     let StatusBody { status, rollback, from } = call.required()?;
@@ -100,7 +104,11 @@ pub(super) async fn set_status(context: &Context<'_>, call: &Call) -> Result<Rep
             count => Some(RestartFrom { name: from.name, count, kind: from.kind.map_or(StepKind::Do, Into::into) }),
         },
     };
-    context.defined(workflow)?;
+    if rollback == Some(true) && context.catalog().find(workflow).is_none() {
+        // Who asks about what does not exist is told that.
+        context.record(workflow, id).await?;
+        return Err(Failure::Refused(NO_HANDLERS.to_owned()));
+    }
     let handle = context.handle();
     let done = match status {
         Verb::Pause => handle.pause(workflow, id).await,
@@ -108,15 +116,19 @@ pub(super) async fn set_status(context: &Context<'_>, call: &Call) -> Result<Rep
         Verb::Terminate => handle.terminate(workflow, id, rollback == Some(true)).await,
         Verb::Restart => handle.restart(workflow, id, from).await,
     };
-    done.map_err(|error| Failure::of(error, workflow, id))?;
+    if let Err(error) = done {
+        return Err(context.refused(error, workflow, id).await);
+    }
     let report = handle.status(workflow, id).await.map_err(|error| Failure::of(error, workflow, id))?;
     Reply::of(&StatusChanged { status: status_of(report.status), timestamp: context.now() })
 }
 
 pub(super) async fn delete(context: &Context<'_>, call: &Call) -> Result<Reply, Failure> {
     let (workflow, id) = names(call);
-    context.handle().delete(workflow, id).await.map_err(|error| Failure::of(error, workflow, id))?;
-    Reply::of(&Succeeded { success: true })
+    match context.handle().delete(workflow, id).await {
+        Ok(()) => Reply::of(&Succeeded { success: true }),
+        Err(error) => Err(context.refused(error, workflow, id).await),
+    }
 }
 
 /// Begins to terminate all instances, or those of one status.
@@ -124,7 +136,7 @@ pub(super) async fn terminate_all(context: &Context<'_>, call: &Call) -> Result<
     use InstanceStatus::{Paused, Queued, Running, Waiting, WaitingForPause};
     let workflow = call.parameter(0);
     let status = call.query.status(&[Queued, Running, Paused, WaitingForPause, Waiting])?;
-    context.defined(workflow)?;
+    context.known(workflow).await?;
     let filter = Filter { workflow: workflow.to_owned(), status, ..Filter::default() };
     let begun = context.shared.jobs.terminate_all(context.handle(), filter);
     Reply::of(&Job { status: if begun { Done::OK.status } else { DoneStatus::AlreadyRunning } })

@@ -117,6 +117,16 @@ impl View<'_> {
 }
 
 impl Context<'_> {
+    /// What the runtime refused about an instance. It does not know of workflows that have instances and nothing else any more.
+    async fn refused(&self, error: ApiError, workflow: &str, id: &str) -> Failure {
+        match Failure::of(error, workflow, id) {
+            Failure::UnknownWorkflow(_) if self.known(workflow).await.is_ok_and(|defined| defined.is_none()) => {
+                Failure::UnknownInstance(id.to_owned())
+            }
+            failure => failure,
+        }
+    }
+
     fn now(&self) -> String {
         instant::format(self.clock().now())
     }

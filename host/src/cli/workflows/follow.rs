@@ -44,8 +44,8 @@ pub(super) async fn to_the_end(source: &Source, name: &str, id: &str, json: bool
     match followed.end() {
         Some("workflow_completed") => Ok(()),
         Some(end) => {
-            let how = end.trim_start_matches("workflow_");
-            Err(Problem::error(format!("instance \"{id}\" of workflow \"{name}\" was not completed: it {how}")).into())
+            let how = if end == "workflow_terminated" { "was terminated" } else { "errored" };
+            Err(Problem::error(format!("instance \"{id}\" of workflow \"{name}\" {how}")).into())
         }
         None => Err(Problem::error(format!("the server on port {port} stopped before the end of \"{id}\""))
             .with_hint("when it runs again, the instance goes on")

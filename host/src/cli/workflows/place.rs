@@ -100,7 +100,7 @@ impl PlaceArgs {
         if client::is_there(port).await {
             return Ok(Source::Server(port));
         }
-        let message = format!("no server answers on port {port} of this machine, and only a server changes instances");
+        let message = format!("no server answers on port {port} of this machine, and only a server can do that");
         Err(Problem::error(message)
             .with_hint("start one with `miniflow dev`, or name the port of one that runs with `--port`")
             .into())

@@ -2,6 +2,7 @@
 
 mod control;
 mod details;
+mod garbage;
 mod guard;
 mod lists;
 mod local;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::behaviours;
 
 /// What is there before and must be there after.
-fn state(server: &Server) -> Value {
+pub(super) fn state(server: &Server) -> Value {
     let v4 = server.v4();
     let workflows = v4.result("?per_page=100");
     let details = [v4.result("sleeper/instances/a"), v4.result("one-step/instances/done")];
@@ -20,7 +20,7 @@ fn state(server: &Server) -> Value {
 }
 
 /// A server with a sleeping and a finished instance.
-fn settled() -> Server {
+pub(super) fn settled() -> Server {
     let server = behaviours();
     let sleeping = server.v4().create("sleeper", "a", json!({ "duration": "1 day" }));
     server.v4().wait_for(&sleeping, "waiting");

@@ -1,5 +1,7 @@
 //! `miniflow workflows …`: what is printed, what it exits with, and what it has done.
 
+mod follow;
+mod gone;
 mod offline;
 mod reading;
 mod steering;

@@ -278,3 +278,19 @@ fn what_is_not_there_is_named_with_what_was_probably_meant() {
       hint: did you mean "sleeper"?
     "#);
 }
+
+#[test]
+fn a_step_that_another_asks_for_is_indented() {
+    let server = in_2090(&behaviours(&["NestedStep"]));
+    let path = server.v4().create("nested-step", "a", json!({}));
+    server.v4().wait_for(&path, "complete");
+    let described = cli(&server, &["instances", "describe", "nested-step"]).printed();
+    let (_, steps) = described.split_once("\n\n").unwrap();
+    assert_snapshot!(steps, @"
+    steps: 2
+      +0ms  outer-1    step  done in 0ms
+              output  1
+      +0ms    inner-1  step  done in 0ms
+              output  1
+    ");
+}

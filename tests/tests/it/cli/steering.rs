@@ -74,8 +74,10 @@ fn params_that_are_no_json_are_shown_with_the_place() {
 fn an_instance_is_paused_resumed_and_restarted() {
     let server = in_2090(&behaviours(&["Sleeper"]));
     sleeping(&server, "a");
-    assert_snapshot!(cli(&server, &["instances", "pause", "sleeper", "a"]).printed(), @r#"paused instance "a" of workflow "sleeper"; it is paused now"#);
-    assert_eq!(status(&server, "sleeper/instances/a"), "paused");
+    let said = cli(&server, &["instances", "pause", "sleeper", "a"]).printed();
+    // It may have to be waited for.
+    assert!(said.starts_with("paused instance \"a\" of workflow \"sleeper\"; it is "), "{said}");
+    server.v4().wait_for("sleeper/instances/a", "paused");
     let said = cli(&server, &["instances", "resume", "sleeper", "latest", "--json"]).printed();
     assert!(serde_json::from_str::<Value>(&said).unwrap()["status"].is_string(), "{said}");
     server.v4().wait_for("sleeper/instances/a", "waiting");
@@ -131,6 +133,7 @@ fn all_instances_are_terminated() {
         sleeping(&server, id);
     }
     let _ = server.v4().patch("sleeper/instances/c", json!({ "status": "pause" })).result();
+    server.v4().wait_for("sleeper/instances/c", "paused");
     let said = cli(&server, &["instances", "terminate-all", "sleeper", "--status", "paused"]).printed();
     assert_snapshot!(said, @r#"terminating the paused instances of workflow "sleeper" has begun"#);
     server.v4().wait_for("sleeper/instances/c", "terminated");
