@@ -153,6 +153,17 @@ impl Dev {
         Server::start(self.command(), self.folders(), "ready on ")
     }
 
+    /// Starts it, and waits until it is ready, for at most `limit`: it is to be built first.
+    ///
+    /// # Panics
+    ///
+    /// When it does not get ready.
+    #[must_use]
+    #[track_caller]
+    pub fn start_within(&self, limit: std::time::Duration) -> Server {
+        Server::start_within(self.command(), self.folders(), crate::wait::Patience::of(limit))
+    }
+
     /// Starts it, and waits until it says that there is nothing to serve yet.
     ///
     /// # Panics

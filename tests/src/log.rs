@@ -50,7 +50,11 @@ impl Log {
 
     /// Waits for what `find` finds in a line. None when the process has closed its end, or patience has.
     pub(crate) fn wait_for<T>(&self, find: impl Fn(&str) -> Option<T>) -> Option<T> {
-        let patience = Patience::default();
+        self.wait_within(Patience::default(), find)
+    }
+
+    /// As [`Self::wait_for`], with other patience.
+    pub(crate) fn wait_within<T>(&self, patience: Patience, find: impl Fn(&str) -> Option<T>) -> Option<T> {
         let mut seen = 0;
         let mut written = self.lock();
         loop {

@@ -26,15 +26,28 @@ impl Server {
     pub(crate) fn start(mut command: Command, folders: Vec<Arc<TempDir>>, before_url: &str) -> Self {
         let mut child = command.spawn().expect("the program under test can be started");
         let log = Log::of(child.stderr.take().expect("standard error is piped, and taken once"));
-        Self::of(child, log, folders, before_url)
+        Self::of(child, log, folders, (before_url, Patience::default()))
+    }
+
+    /// As [`Self::start`], for what is ready after a build.
+    #[track_caller]
+    pub(crate) fn start_within(mut command: Command, folders: Vec<Arc<TempDir>>, patience: Patience) -> Self {
+        let mut child = command.spawn().expect("the program under test can be started");
+        let log = Log::of(child.stderr.take().expect("standard error is piped, and taken once"));
+        Self::of(child, log, folders, ("ready on ", patience))
     }
 
     /// The process `child`, whose output is `log`, once it has said its address.
     #[track_caller]
-    pub(crate) fn of(child: Child, log: Log, folders: Vec<Arc<TempDir>>, before_url: &str) -> Self {
+    pub(crate) fn of(
+        child: Child,
+        log: Log,
+        folders: Vec<Arc<TempDir>>,
+        (before_url, patience): (&str, Patience),
+    ) -> Self {
         // In a log of JSON more follows it.
         let url = |line: &str| line.split_once(before_url)?.1.split([' ', '"']).next().map(ToOwned::to_owned);
-        let url = log.wait_for(url);
+        let url = log.wait_within(patience, url);
         let client = Client::new(url.as_deref().unwrap_or_default());
         let server = Self { child, log, url: url.unwrap_or_default(), client, _folders: folders };
         // Dropped, it shows its log.

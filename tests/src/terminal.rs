@@ -6,6 +6,7 @@ use std::process::{ChildStdin, Command, Stdio};
 use crate::dev::Dev;
 use crate::log::Log;
 use crate::server::Server;
+use crate::wait::Patience;
 
 /// What the shell says before and after.
 const ON: &str = "on terminal ";
@@ -70,7 +71,7 @@ impl Dev {
         let keys = child.stdin.take().expect("standard input is piped, and taken once");
         let log = Log::of(child.stdout.take().expect("standard output is piped, and taken once"));
         let device = log.wait_for(|line| Some(line.split_once(ON)?.1.trim().to_owned()));
-        let server = Server::of(child, log, self.folders(), "ready on ");
+        let server = Server::of(child, log, self.folders(), ("ready on ", Patience::default()));
         (server, Terminal { keys, device: device.expect("the shell says it first") })
     }
 }

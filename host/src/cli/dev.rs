@@ -21,11 +21,12 @@ const PORT: u16 = 8787;
 
 const EXAMPLES: &str = "\
 Examples:
-  miniflow dev                                       serve the Worker of this folder
-  miniflow dev my-worker --port 0 --open             serve another one on any free port, in the browser
-  miniflow dev -c shop -c billing                    serve two Workers in one session
-  miniflow dev --time skip --log-level debug         skip idle time, show every step
-  miniflow dev --log-format json --ports-file ports.json   for scripts: a log to parse, an address to read";
+  miniflow dev                                  serve the Worker of this folder
+  miniflow dev my-worker --port 0 --open        another one, on any free port, in the browser
+  miniflow dev -c shop -c billing               two Workers in one session
+  miniflow dev --time skip --log-level debug    skip idle time, show every step
+  miniflow dev --log-format json --ports-file ports.json
+                                                for scripts: a log to parse, an address to read";
 
 /// Build and serve a Worker, and keep its workflow instances between sessions
 #[derive(Debug, Args)]

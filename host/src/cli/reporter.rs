@@ -90,6 +90,11 @@ impl Listener for Reporter {
                     .with("changed", report::changed(&done));
                 self.console.say(&record.shown_as(text));
             }
+            News::Checking(done) => {
+                let message = report::checking(worker, done, Style::Plain);
+                let record = reload(Level::Info, "checking", worker, message.trim_end()).with("checked", done);
+                self.console.say(&record.shown_as(report::checking(worker, done, style)));
+            }
             News::Unchanged(build) => {
                 let plain = report::unchanged(worker, build, Style::Plain);
                 let record = reload(Level::Info, "unchanged", worker, plain.trim_end())

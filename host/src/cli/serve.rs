@@ -176,8 +176,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 fn ready(server: &Server, options: &DevOptions, address: SocketAddr, reporter: &Reporter) -> Record {
     let url = format!("http://{address}");
     let members = server.session().members();
-    let served: Vec<_> =
-        members.iter().map(|member| Served { project: &member.project, workflows: &member.workflows }).collect();
+    let served: Vec<_> = members.iter().map(|member| Served::from(&**member)).collect();
     let recovered = server.recovered();
     let banner = Banner {
         workers: &served,

@@ -33,6 +33,8 @@ pub trait Listener: Progress + 'static {
 /// What has happened.
 #[derive(Debug)]
 pub enum News {
+    /// It takes long to check the instances in flight; so many have been looked at.
+    Checking(usize),
     /// It was reloaded; how long the build took, if there was one.
     Reloaded(Box<Reload>, Option<Duration>),
     /// A build made what is served already; none: nothing had to be built.
@@ -295,7 +297,8 @@ impl Worker {
         on_divergence: OnDivergence,
     ) -> BTreeSet<PathBuf> {
         let Some(component) = self.component.as_deref() else { return BTreeSet::new() };
-        match reloader.reload(&self.project, component, on_divergence).await {
+        let checking = |done| self.tell(News::Checking(done));
+        match reloader.reload(&self.project, component, on_divergence, &checking).await {
             Ok(Reloading::Same) => {
                 if build.is_some() || self.is_wanted {
                     self.tell(News::Unchanged(build));

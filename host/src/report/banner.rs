@@ -8,7 +8,8 @@ use miniflow_runtime::dispatcher::Missed;
 use miniflow_runtime::storage::CronTarget;
 
 use super::style::Style;
-use crate::config::{Project, Var, WorkflowEntry};
+use crate::config::{DurableObjectBinding, Project, ServiceBinding, Var, WorkflowEntry};
+use crate::session::Member;
 
 /// The longest value of a variable that is shown, in characters.
 const VALUE_LENGTH_MAX: usize = 40;
@@ -40,6 +41,8 @@ pub struct Served<'a> {
     pub project: &'a Project,
     /// The workflows it binds: see [`Project::bind_classes`].
     pub workflows: &'a [WorkflowEntry],
+    /// The Durable Objects it binds.
+    pub durable_objects: &'a [DurableObjectBinding],
 }
 
 /// Where instances are kept.
@@ -112,6 +115,12 @@ impl Banner<'_> {
     }
 }
 
+impl<'a> From<&'a Member> for Served<'a> {
+    fn from(member: &'a Member) -> Self {
+        Self { project: &member.project, workflows: &member.workflows, durable_objects: &member.durable_objects }
+    }
+}
+
 impl Served<'_> {
     fn sections(&self, all: &[Served<'_>]) -> [(&'static str, Vec<String>); 2] {
         [("bindings", or_none(table(&self.bindings(all)))), ("workflows", or_none(table(&self.classes(all))))]
@@ -135,9 +144,20 @@ impl Served<'_> {
             .queue_producers
             .iter()
             .map(|producer| [producer.binding.clone(), "queue".to_owned(), self.queue(&producer.queue, all)]);
+        let objects = self.durable_objects.iter().map(|object| {
+            let class = of_worker(&object.class_name, object.script_name.as_deref(), &self.project.name, all);
+            [object.binding.clone(), "object".to_owned(), class]
+        });
+        let service = |ServiceBinding { binding, service, .. }: &ServiceBinding| {
+            let is_here = all.iter().any(|other| other.project.name == *service);
+            let which = if is_here { "" } else { ", which is not run here" };
+            [binding.clone(), "service".to_owned(), format!("Worker `{service}`{which}")]
+        };
+        let services = self.project.services.iter().map(service);
         let namespaces = self.project.kv_namespaces.iter();
         let namespaces = namespaces.map(|entry| [entry.binding.clone(), "KV namespace".to_owned(), entry.id.clone()]);
-        let mut bindings: Vec<[String; 3]> = variables.chain(workflows).chain(queues).chain(namespaces).collect();
+        let mut bindings: Vec<[String; 3]> =
+            variables.chain(workflows).chain(objects).chain(services).chain(queues).chain(namespaces).collect();
         bindings.sort();
         bindings
     }
@@ -154,15 +174,20 @@ impl Served<'_> {
     }
 
     fn classes(&self, all: &[Served<'_>]) -> Vec<[String; 2]> {
-        let class = |workflow: &WorkflowEntry| match &workflow.script_name {
-            Some(script) if *script == self.project.name => workflow.class_name.clone(),
-            Some(script) if all.iter().any(|other| other.project.name == *script) => {
-                format!("{} of Worker `{script}`", workflow.class_name)
-            }
-            Some(script) => format!("{} of Worker `{script}`, which is not run here", workflow.class_name),
-            None => workflow.class_name.clone(),
+        let class = |workflow: &WorkflowEntry| {
+            of_worker(&workflow.class_name, workflow.script_name.as_deref(), &self.project.name, all)
         };
         self.workflows.iter().map(|workflow| [workflow.name.clone(), class(workflow)]).collect()
+    }
+}
+
+/// A class, and whose it is, unless it is `own`.
+fn of_worker(class: &str, script: Option<&str>, own: &str, all: &[Served<'_>]) -> String {
+    match script {
+        None => class.to_owned(),
+        Some(script) if script == own => class.to_owned(),
+        Some(script) if all.iter().any(|other| other.project.name == script) => format!("{class} of Worker `{script}`"),
+        Some(script) => format!("{class} of Worker `{script}`, which is not run here"),
     }
 }
 

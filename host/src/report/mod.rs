@@ -34,7 +34,7 @@ pub use follow::Followed;
 pub use json::indented;
 pub use matrix::{matrix, matrix_json};
 pub use problems::{problem, problems};
-pub use reload::{changed, kept, reload, unchanged};
+pub use reload::{changed, checking, kept, reload, unchanged};
 pub use replay::{Replayed, replays, replays_json};
 pub use style::Style;
 pub use time::time;

@@ -159,6 +159,13 @@ fn counts(reload: &Reload) -> String {
     if parts.is_empty() { "no instances in flight".to_owned() } else { parts.join(", ") }
 }
 
+/// Returns the line that says that a check goes on, which has looked at so many instances.
+#[must_use]
+pub fn checking(worker: &str, done: usize, style: Style) -> String {
+    let word = style.word("36", "checking");
+    format!("{word} {worker}: {done} instances in flight looked at so far; the version before is served meanwhile\n")
+}
+
 /// Returns the line that says that a Worker is served as before, although something has changed.
 #[must_use]
 pub fn kept(worker: &str, why: &str, style: Style) -> String {

@@ -2,14 +2,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Banner, Served, StateKept, Style, problems};
-use crate::config::{Place, Position, Problem, Problems, Project, Secret, Source, Var, WorkflowEntry};
+use crate::config::{
+    DurableObjectBinding, Place, Position, Problem, Problems, Project, Secret, ServiceBinding, Source, Var,
+    WorkflowEntry,
+};
 
 fn project() -> Project {
     Project::bare("orders", Path::new("/w"), Source::Wasm("/w/orders.wasm".into()))
 }
 
 fn served(project: &Project) -> Served<'_> {
-    Served { project, workflows: &[] }
+    Served { project, workflows: &[], durable_objects: &project.durable_objects }
 }
 
 fn banner<'a>(workers: &'a [Served<'a>]) -> Banner<'a> {
@@ -55,7 +58,7 @@ fn the_banner_lists_everything_that_is_served() {
     let mut other = WorkflowEntry::of_class("Billing");
     other.script_name = Some("billing".to_owned());
     let workflows = [WorkflowEntry::of_class("OrderSaga"), other];
-    let workers = [Served { project: &project, workflows: &workflows }];
+    let workers = [Served { workflows: &workflows, ..served(&project) }];
     let banner = Banner {
         state: StateKept::Folder(Path::new(".miniflow/state")),
         resumed: 3,
@@ -81,26 +84,43 @@ fn the_banner_lists_everything_that_is_served() {
     "#);
 }
 
+fn service_binding(service: &str) -> ServiceBinding {
+    ServiceBinding { binding: service.to_uppercase(), service: service.to_owned(), entrypoint: None, place: None }
+}
+
 #[test]
 fn the_banner_tells_workers_apart() {
     let (mut first, mut second) = (project(), project());
     first.name = "shop".to_owned();
     second.name = "billing".to_owned();
     second.unsupported = vec!["r2_buckets".to_owned()];
+    let object = |script: Option<&str>| DurableObjectBinding {
+        binding: "COUNTER".to_owned(),
+        class_name: "Counter".to_owned(),
+        script_name: script.map(ToOwned::to_owned),
+        place: None,
+    };
+    first.durable_objects = vec![object(Some("billing"))];
+    second.durable_objects = vec![object(None)];
+    first.services = ["billing", "mail"].map(service_binding).into();
     let mut bound = WorkflowEntry::of_class("Invoice");
     bound.script_name = Some("billing".to_owned());
     let (of_first, of_second) = ([bound], [WorkflowEntry::of_class("Invoice")]);
     let workers =
-        [Served { project: &first, workflows: &of_first }, Served { project: &second, workflows: &of_second }];
+        [Served { workflows: &of_first, ..served(&first) }, Served { workflows: &of_second, ..served(&second) }];
     insta::assert_snapshot!(banner(&workers).render(Style::Plain), @"
     miniflow shop, billing
 
       shop, which takes the requests
-      bindings   INVOICE  workflow  invoice
+      bindings   BILLING  service   Worker `billing`
+                 COUNTER  object    Counter of Worker `billing`
+                 INVOICE  workflow  invoice
+                 MAIL     service   Worker `mail`, which is not run here
       workflows  invoice  Invoice of Worker `billing`
 
       billing
-      bindings   INVOICE  workflow  invoice
+      bindings   COUNTER  object    Counter
+                 INVOICE  workflow  invoice
       workflows  invoice  Invoice
 
       state      in memory, gone when the server stops

@@ -5,6 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use miniflow_runtime::engine::Entry;
 use miniflow_runtime::storage::InFlight;
@@ -63,7 +64,13 @@ pub(super) struct Future {
 }
 
 /// Looks at every instance in flight that is concerned, oldest first; none when they cannot be read, which was logged.
-pub(super) async fn check(future: Future, runtime: &Handle, clock: &Arc<dyn Clock>) -> Option<Vec<Checked>> {
+/// Counts in `done` how many it has looked at.
+pub(super) async fn check(
+    future: Future,
+    runtime: &Handle,
+    clock: &Arc<dyn Clock>,
+    done: &Arc<AtomicUsize>,
+) -> Option<Vec<Checked>> {
     let future = Arc::new(future);
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let turns = Arc::new(Semaphore::new(cores));
@@ -80,11 +87,13 @@ pub(super) async fn check(future: Future, runtime: &Handle, clock: &Arc<dyn Cloc
         // Nobody closes it.
         let turn = Arc::clone(&turns).acquire_owned().await.ok()?;
         let (future, runtime, clock) = (Arc::clone(&future), runtime.clone(), Arc::clone(clock));
+        let done = Arc::clone(done);
         tasks.spawn(async move {
             let _turn = turn;
             let mut found = Vec::with_capacity(batch.len());
             for instance in batch {
                 found.push(future.look_at(instance, &runtime, &clock).await);
+                done.fetch_add(1, Ordering::Relaxed);
             }
             (number, found)
         });

@@ -8,10 +8,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
 
-use miniflow_runtime::clock::Stopwatch;
+use futures::future::{self, Either};
+use miniflow_runtime::clock::{Stopwatch, real};
 use miniflow_runtime::dispatcher::Reloaded;
 use miniflow_runtime::{Clock, Handle, InstanceStatus};
 use tokio::sync::Mutex;
@@ -20,6 +23,12 @@ use super::check::{Checked, Finding, Future, check};
 use super::{Connected, Session};
 use crate::config::{Problem, Problems, Project};
 use crate::wasm::Generation;
+
+/// A check that takes longer says that it goes on.
+const LONG: Duration = Duration::from_secs(1);
+
+/// And says it again, each time after this.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// What becomes of instances that do not fit new code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,7 +100,8 @@ impl Reloader {
         Self(Arc::new(Shared { session, runtime, clock, turn, put: Box::new(put), paused }))
     }
 
-    /// Puts `component` under the configuration of `project` in the place of the Worker of its name.
+    /// Puts `component` under the configuration of `project` in the place of the Worker of its name. A check that takes long says now and then
+    /// how many instances it has looked at: `checking`.
     ///
     /// # Errors
     ///
@@ -101,6 +111,7 @@ impl Reloader {
         project: &Project,
         component: &Path,
         on_divergence: OnDivergence,
+        checking: &(dyn Fn(usize) + Sync),
     ) -> Result<Reloading, Problems> {
         let shared = &self.0;
         let _turn = shared.turn.lock().await;
@@ -123,9 +134,9 @@ impl Reloader {
         warnings.retain(|warning| !known.contains(warning));
         let changes = shared.session.changes(&connected);
 
-        let checking = Stopwatch::start();
-        let checked = check(shared.future(&connected, &changes), &shared.runtime, &shared.clock).await;
-        let check_took = checking.elapsed();
+        let check_began = Stopwatch::start();
+        let checked = shared.check(shared.future(&connected, &changes), checking).await;
+        let check_took = check_began.elapsed();
         let checked = checked.ok_or_else(|| Problem::error("the instances in flight could not be read"))?;
 
         let unfit = || checked.iter().filter(|checked| !checked.finding.fits());
@@ -157,6 +168,21 @@ impl Reloader {
 }
 
 impl Shared {
+    /// Looks at the instances in flight, and says how far it is while that takes long.
+    async fn check(&self, future: Future, checking: &(dyn Fn(usize) + Sync)) -> Option<Vec<Checked>> {
+        let done = Arc::new(AtomicUsize::new(0));
+        let mut found = pin!(check(future, &self.runtime, &self.clock, &done));
+        let mut wait = LONG;
+        loop {
+            match future::select(found, pin!(real::sleep(wait))).await {
+                Either::Left((found, _)) => return found,
+                Either::Right(((), unfinished)) => found = unfinished,
+            }
+            checking(done.load(Ordering::Relaxed));
+            wait = AGAIN;
+        }
+    }
+
     fn future(&self, connected: &Connected, changes: &[Arc<Generation>]) -> Future {
         let changing = |worker: &str| changes.iter().any(|generation| generation.worker() == worker);
         let after: BTreeMap<_, _> =

@@ -7,6 +7,7 @@
 
 mod api;
 mod client;
+mod edits;
 mod kit;
 mod machine;
 mod sections;

@@ -39,6 +39,7 @@ pub(crate) const ALL: &[(&str, Measure)] = &[
     ("details of a long instance", api::details),
     ("memory", memory),
     ("crash matrix", crash_matrix),
+    ("edit to served", super::edits::edits),
 ];
 
 const MODES: [Mode; 2] = [Mode::Normal, Mode::Full];

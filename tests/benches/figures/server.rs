@@ -37,11 +37,23 @@ impl Server {
 
     /// Starts one that serves `path`, with further arguments.
     pub(crate) fn start_of(path: &Path, arguments: &[&str], mode: Mode, state: &Path) -> Self {
+        Self::serve(path, arguments, mode, state, "warn", |_| {})
+    }
+
+    /// Starts one that serves `path`. `heard` gets the lines that it prints once it is ready.
+    pub(crate) fn serve(
+        path: &Path,
+        arguments: &[&str],
+        mode: Mode,
+        state: &Path,
+        level: &str,
+        heard: impl Fn(String) + Send + 'static,
+    ) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_miniflow-under-test"))
             .arg("dev")
             .arg(path)
             .args(arguments)
-            .args(["--no-build", "--port", "0", "--log-level", "warn", "--durability", mode.word()])
+            .args(["--no-build", "--port", "0", "--log-level", level, "--durability", mode.word()])
             .arg("--persist-to")
             .arg(state)
             .stderr(Stdio::piped())
@@ -58,7 +70,7 @@ impl Server {
             if let Some((_, host)) = line.split_once("ready on http://") {
                 // Read on, so that it never waits for us.
                 let host = host.trim().to_owned();
-                std::thread::spawn(move || lines.for_each(drop));
+                std::thread::spawn(move || lines.map_while(Result::ok).for_each(heard));
                 return Self { child, host };
             }
             said.push_str(&line);

@@ -31,6 +31,7 @@ mod queues;
 mod readme;
 mod reload;
 mod reload_bindings;
+mod reload_checks;
 mod restart;
 mod rollback;
 mod scheduled;

@@ -8,6 +8,7 @@
 //! | `POST /send?id=&url=` | sends a message `{id, url}`: see [`queue`] |
 //! | `GET /object?id=…` | asks the object `id`: see [`Live`] |
 //! | `GET /greeting` | answers the variable `GREETING`, or nothing |
+//! | `GET /marker` | answers [`MARKER`] |
 //! | `GET /…` | answers the version: `a` or `b` |
 
 use std::cell::Cell;
@@ -17,6 +18,9 @@ use miniflow_sdk::*;
 use serde::{Deserialize, Serialize};
 
 const VERSION: &str = if cfg!(feature = "second") { "b" } else { "a" };
+
+/// What a benchmark finds in the component, and replaces: an edit without a compiler.
+const MARKER: &str = "edit-000000000000";
 
 #[derive(Deserialize)]
 struct Query {
@@ -32,6 +36,7 @@ async fn fetch(mut req: Request, env: Env, _ctx: Context) -> Result<Response> {
     let path = req.path();
     match path.as_str() {
         "/greeting" => return Response::ok(env.var("GREETING").map(|text| text.to_string()).unwrap_or_default()),
+        "/marker" => return Response::ok(MARKER),
         "/send" => {
             let query: Query = req.query()?;
             let work = Work { id: query.id.unwrap_or_default(), url: query.url.unwrap_or_default() };
@@ -227,5 +232,82 @@ impl WorkflowEntrypoint for Counted {
         counts.put("runs", count)?.execute().await?;
         go(&step).await?;
         Ok(count)
+    }
+}
+
+/// `before`, an event `go`. Before that, and outside of steps, the second version does what `does` says.
+#[workflow]
+pub struct Tempted {
+    env: Env,
+}
+
+#[derive(Deserialize)]
+pub struct Temptation {
+    does: String,
+    url: String,
+}
+
+impl WorkflowEntrypoint for Tempted {
+    type Input = Temptation;
+    type Output = ();
+
+    fn new(_ctx: Context, env: Env) -> Self {
+        Self { env }
+    }
+
+    async fn run(&self, event: WorkflowEvent<Temptation>, step: WorkflowStep) -> Result<()> {
+        if cfg!(feature = "second") {
+            self.give_in(&event.payload).await?;
+        }
+        say(&step, "before").await?;
+        go(&step).await
+    }
+}
+
+impl Tempted {
+    async fn give_in(&self, Temptation { does, url }: &Temptation) -> Result<()> {
+        match does.as_str() {
+            "request" => work(url, "outside").await?,
+            "create" => {
+                let id = Some("child".to_owned());
+                // A later run finds it there.
+                let _ = self.env.workflow("STEADY")?.create(CreateOptions::<Value> { id, ..Default::default() }).await;
+            }
+            "send" => self.env.queue("Q")?.send(Work { id: "sent".to_owned(), url: url.clone() }).await?,
+            "object" => {
+                let asked = Url::parse_with_params("http://object/", [("url", url)])?;
+                self.env.durable_object("LIVE")?.get_by_name("one")?.fetch_with_str(asked.as_str()).await?;
+            }
+            _ => console_log!("printed outside of a step"),
+        }
+        Ok(())
+    }
+}
+
+/// `before`, an event `go`. The second version computes for `ms` before that.
+#[workflow]
+pub struct Slow {}
+
+#[derive(Deserialize)]
+pub struct SlowParams {
+    ms: u64,
+}
+
+impl WorkflowEntrypoint for Slow {
+    type Input = SlowParams;
+    type Output = String;
+
+    fn new(_ctx: Context, _env: Env) -> Self {
+        Self {}
+    }
+
+    async fn run(&self, event: WorkflowEvent<SlowParams>, step: WorkflowStep) -> Result<String> {
+        if cfg!(feature = "second") {
+            let since = std::time::Instant::now();
+            while since.elapsed() < std::time::Duration::from_millis(event.payload.ms) {}
+        }
+        let before = say(&step, "before").await?;
+        go(&step).await?;
+        Ok(before)
     }
 }
