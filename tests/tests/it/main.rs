@@ -14,6 +14,7 @@ mod crash_bindings;
 mod cron_commands;
 mod crons;
 mod crowd;
+mod edits;
 mod examples;
 mod extremes;
 mod http;
