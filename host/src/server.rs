@@ -103,6 +103,7 @@ impl ServerOptions {
 pub struct Server {
     fetch: Fetch,
     local: Local,
+    crons: Crons,
     api: Api,
     determinism: Arc<Determinism>,
     session: Session,
@@ -203,7 +204,7 @@ impl Server {
         let mover = Mover::new(moved, dispatcher.handle(), state.as_ref().map(StateDirectory::path));
         mover.save();
         let journals = Journals::new(dispatcher.handle(), session.clone());
-        let cron = CronControl { crons, handle: dispatcher.handle(), fires };
+        let cron = CronControl { crons: crons.clone(), handle: dispatcher.handle(), fires };
         let local = Local::new(first, mover.clone(), cron, journals, test_scheduled);
         let fetch = passing.fetch(first);
         let api = Api::new(ApiOptions {
@@ -218,6 +219,7 @@ impl Server {
             fetch,
             local,
             api,
+            crons,
             determinism,
             session,
             objects,
@@ -241,6 +243,12 @@ impl Server {
     #[must_use]
     pub fn fetch(&self) -> &Fetch {
         &self.fetch
+    }
+
+    /// What calls the cron handlers of its Workers, and keeps what came of it.
+    #[must_use]
+    pub fn crons(&self) -> &Crons {
+        &self.crons
     }
 
     /// The Durable Objects of its Workers.

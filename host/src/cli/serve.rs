@@ -145,7 +145,7 @@ async fn serve_until_stopped(
         let keys = Keys {
             url,
             console: reporter.console().clone(),
-            session: server.session().clone(),
+            crons: server.crons().clone(),
             instances: server.instances(),
             mover: server.mover().clone(),
             rebuild: workers.iter().map(Worker::rebuild).collect(),

@@ -106,6 +106,10 @@ impl<S: Storage> Core<S> {
                 _,
             ) => {
                 let woken = row.status != InstanceStatus::Queued;
+                if woken {
+                    // What came due while nothing ran is recorded before its code goes on: else a body would begin beside a wait that is over.
+                    self.timers.insert((self.clock.now(), row.key, WHOLE_INSTANCE));
+                }
                 self.want(row.key, row.workflow, woken);
             }
             _ => {}

@@ -166,7 +166,7 @@ fn a_function_for_a_delay_has_five_seconds() {
     assert_eq!(slow.status()["status"], "running");
     let _ = advance(1);
     let message = "The delay function for step \"flaky-1\" did not return within 5 seconds";
-    assert_eq!(slow.status()["error"], json!({ "name": "NonRetryableDelayError", "message": message }));
+    assert_eq!(slow.error(), json!({ "name": "NonRetryableDelayError", "message": message }));
 }
 
 // rules: S34

@@ -42,7 +42,7 @@ use super::browser;
 use crate::report::keys::{self as shown, Row};
 use crate::report::log::Console;
 use crate::report::{Style, terminal};
-use crate::session::Session;
+use crate::triggers::cron::Crons;
 
 /// Instances that are listed, at most.
 const ROWS_MAX: usize = 20;
@@ -54,7 +54,7 @@ const CHOICES_MAX: usize = 9;
 pub(super) struct Keys {
     pub(super) url: String,
     pub(super) console: Console,
-    pub(super) session: Session,
+    pub(super) crons: Crons,
     pub(super) instances: Handle,
     pub(super) mover: Mover,
     /// Told to build again.
@@ -84,7 +84,7 @@ impl Keys {
                 _ if chosen.is_some() => self.fire(chosen),
                 b'b' => browser::open(&self.url),
                 b'i' => self.list().await,
-                b's' => choices = self.crons().await,
+                b's' => choices = self.choose().await,
                 b'n' => self.next().await,
                 b'r' => self.rebuild.iter().for_each(|worker| worker.notify_one()),
                 b'c' => self.say(terminal::CLEAR.to_owned()),
@@ -145,7 +145,7 @@ impl Keys {
     }
 
     /// Fires the only cron there is; or lists them, and returns those among which can be chosen.
-    async fn crons(&self) -> Vec<CronState> {
+    async fn choose(&self) -> Vec<CronState> {
         let mut crons = self.instances.crons().await.unwrap_or_default();
         if crons.len() == 1 {
             self.fire(crons.pop());
@@ -160,31 +160,26 @@ impl Keys {
     /// Fires a cron, as if its moment had come now.
     fn fire(&self, state: Option<CronState>) {
         let Some(CronState { target, cron, .. }) = state else { return };
-        let (cron, now) = (cron.as_str().to_owned(), self.mover.clock().now());
+        let (crons, cron, now) = (self.crons.clone(), cron.as_str().to_owned(), self.mover.clock().now());
         match target {
             CronTarget::Worker(worker) => {
-                let (slot, hold) = (self.session.slot(&worker), self.mover.clock().hold());
-                tokio::spawn(async move {
-                    let generation = slot.wait_for(|_| true).await;
-                    let outcome = generation.fire(cron.clone(), now).await;
-                    // Why it failed has been told where it happened.
-                    let event = outcome.as_str();
-                    tracing::info!(
-                        kind = "cron",
-                        event,
-                        worker,
-                        cron,
-                        "cron `{cron}` of {worker}, fired by hand: {event}"
-                    );
-                    drop(hold);
-                });
+                // It is told where it is called, and kept with what fires by itself.
+                tokio::spawn(async move { crons.call(&worker, cron, now).await });
             }
             CronTarget::Workflow(workflow) => {
                 let instances = self.instances.clone();
                 tokio::spawn(async move {
                     let schedule = Schedule { cron: cron.clone(), scheduled_time: now };
-                    if let Err(error) = instances.create_scheduled(&workflow, schedule).await {
-                        tracing::warn!(kind = "cron", event = "refused", cron, "cron `{cron}` of {workflow}: {error}");
+                    match instances.create_scheduled(&workflow, schedule).await {
+                        Ok(id) => drop(crons.made_by_hand(&workflow, &cron, now, id)),
+                        Err(error) => {
+                            tracing::warn!(
+                                kind = "cron",
+                                event = "refused",
+                                cron,
+                                "cron `{cron}` of {workflow}: {error}"
+                            );
+                        }
                     }
                 });
             }

@@ -74,7 +74,7 @@ impl CronControl {
         };
         let at = wanted.at.map_or(now, Timestamp);
         if at > LATEST {
-            return failed(StatusCode::BAD_REQUEST, "that moment is beyond the year 9999", "an earlier one");
+            return failed(StatusCode::BAD_REQUEST, "that moment is beyond the year 2499", "an earlier one");
         }
         let Some(states) = self.handle.crons().await else { return ended() };
         let state = match wanted.find(&states) {

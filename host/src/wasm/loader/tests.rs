@@ -69,7 +69,11 @@ async fn a_function_that_an_interface_of_ours_does_not_have_is_named() {
 
 #[test]
 fn equal_artifacts_have_equal_digests() {
-    assert_eq!(digest(b""), "6c62272e07bb014262b821756295c58d");
-    assert_eq!(digest(b"a"), "d228cb696f1a8caf78912b704e4a8964");
-    assert_ne!(digest(b"ab"), digest(b"ba"));
+    assert_eq!(hash(b""), 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d);
+    assert_eq!(hash(b"a"), 0xd228_cb69_6f1a_8caf_7891_2b70_4e4a_8964);
+    let artifacts: [&[u8]; 9] =
+        [b"", b"\0", b"\0\0\0\0\0\0\0\0", b"ab", b"ba", b"0123456789", b"012345678", b"1023456789", b"0123456798"];
+    let digests: std::collections::BTreeSet<_> = artifacts.iter().map(|artifact| digest(artifact)).collect();
+    assert_eq!(digests.len(), artifacts.len());
+    assert!(digests.iter().all(|digest| digest.len() == 32), "{digests:?}");
 }

@@ -141,9 +141,8 @@ impl Model {
             self.see("restart from a step that has not begun");
             return Err(format!(r#"(instance.cannot_restart) Step "s{no}" not found in execution history"#));
         };
-        if self.status == "paused" {
-            self.shift(now);
-        }
+        // Also when it was terminated meanwhile: what was left to wait is left.
+        self.shift(now);
         self.see("restart from a step");
         self.start_again(index);
         for index in 0..self.records.len() {
