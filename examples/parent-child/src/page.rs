@@ -76,7 +76,9 @@ async fn read(step: &WorkflowStep, page: &str) -> Result<usize> {
             "slow" => "Here after a while",
             // Trying again does not make a page.
             _ => {
-                return Err(NonRetryableError::new(format!("there is no page `{page}`")).with_name("NoSuchPage").into());
+                return Err(NonRetryableError::new(format!("there is no page `{page}`"))
+                    .with_name("NoSuchPage")
+                    .into());
             }
         };
         Ok(text.split(' ').count())
