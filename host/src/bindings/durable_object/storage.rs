@@ -6,7 +6,7 @@
 //!
 //! Promises: work of one object is done one after the other, also when nobody waits for it any more. Never does: know the guest.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use miniflow_runtime::Timestamp;
@@ -45,8 +45,6 @@ pub struct ObjectStorage {
     /// Something was written that may not be committed.
     dirty: Arc<AtomicBool>,
     written: Arc<Notify>,
-    /// Calls that are not answered: while there is one, the guest stands still in it, and is not waiting.
-    calls: AtomicUsize,
     /// A transaction of the guest's own is open.
     transaction: watch::Sender<bool>,
     /// While the alarm's handler runs: whether it has set or removed the alarm.
@@ -80,7 +78,6 @@ impl ObjectStorage {
             alarms,
             dirty: Arc::default(),
             written: Arc::default(),
-            calls: AtomicUsize::new(0),
             transaction: watch::Sender::new(false),
             handler: Mutex::default(),
         }
@@ -212,10 +209,9 @@ impl ObjectStorage {
         self.dirty.load(SeqCst)
     }
 
-    /// Waits until something was written and the guest is in no call. To be polled beside the guest, and followed by [`Self::flush`]. Cancel-safe.
+    /// Waits until something was written. To be polled where the guest waits, and followed by [`Self::flush`]. Cancel-safe.
     pub async fn settle(&self) {
-        // Between two calls that follow each other the guest runs on in the same poll, so nobody looks.
-        while !self.is_dirty() || self.calls.load(SeqCst) > 0 {
+        while !self.is_dirty() {
             self.written.notified().await;
         }
     }
@@ -354,29 +350,11 @@ impl ObjectStorage {
     ) -> Answer<T> {
         let (databases, slot) = (self.databases.clone(), Arc::clone(&self.slot));
         let (reply, answer) = oneshot::channel();
-        let _call = Call::begin(self);
         self.slot.submit(move || {
             // Whoever asked may have gone.
             let _ = reply.send(work(&databases, &slot));
         });
         answer.await.unwrap_or_else(|_| Err(StorageError::Failed("the thread panicked".to_owned())))
-    }
-}
-
-/// A call that is not answered.
-struct Call<'a>(&'a ObjectStorage);
-
-impl<'a> Call<'a> {
-    fn begin(storage: &'a ObjectStorage) -> Self {
-        storage.calls.fetch_add(1, SeqCst);
-        Self(storage)
-    }
-}
-
-impl Drop for Call<'_> {
-    fn drop(&mut self) {
-        self.0.calls.fetch_sub(1, SeqCst);
-        self.0.written.notify_one();
     }
 }
 
@@ -400,35 +378,4 @@ fn check_key(key: &str) -> Answer<()> {
         )));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use futures::FutureExt as _;
-    use miniflow_runtime::storage::Durability;
-
-    use super::super::id::Namespace;
-    use super::*;
-
-    #[tokio::test]
-    async fn nothing_becomes_durable_while_the_guest_is_in_a_call() {
-        let namespace = Namespace { worker: "w".to_owned(), class: "C".to_owned() };
-        let object = ObjectKey { id: namespace.id_from_name("a"), namespace: namespace.into() };
-        let alarms = Alarms::open(None, Durability::Normal).unwrap();
-        let storage = ObjectStorage::new(object, Databases::new(None, Durability::Normal), alarms);
-        assert!(storage.settle().now_or_never().is_none(), "nothing was written");
-        storage.put(vec![("n".to_owned(), vec![1])]).await.unwrap();
-        assert!(storage.settle().now_or_never().is_some());
-        // The next statement of the same event: what was written before it is to be committed with it.
-        let (end, ended) = std::sync::mpsc::channel();
-        let mut call = Box::pin(storage.write(move |_| {
-            ended.recv().unwrap();
-            Ok(())
-        }));
-        assert!((&mut call).now_or_never().is_none());
-        assert!(storage.settle().now_or_never().is_none());
-        end.send(()).unwrap();
-        call.await.unwrap();
-        assert!(storage.settle().now_or_never().is_some());
-    }
 }
