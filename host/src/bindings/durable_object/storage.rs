@@ -6,7 +6,7 @@
 //!
 //! Promises: work of one object is done one after the other, also when nobody waits for it any more. Never does: know the guest.
 
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use miniflow_runtime::Timestamp;
@@ -45,10 +45,23 @@ pub struct ObjectStorage {
     /// Something was written that may not be committed.
     dirty: Arc<AtomicBool>,
     written: Arc<Notify>,
+    /// Writes that were done.
+    writes: Arc<AtomicU64>,
+    /// How many they were when the guest last waited: what it has handed out since then came after them.
+    waited: AtomicU64,
+    /// What has become of them.
+    kept: Arc<watch::Sender<Kept>>,
     /// A transaction of the guest's own is open.
     transaction: watch::Sender<bool>,
     /// While the alarm's handler runs: whether it has set or removed the alarm.
     handler: Mutex<Option<bool>>,
+}
+
+/// Up to which write all are durable, and up to which those that are not were taken back.
+#[derive(Clone, Copy, Debug, Default)]
+struct Kept {
+    durable: u64,
+    lost: u64,
 }
 
 /// What came of an alarm that was handed out.
@@ -78,6 +91,9 @@ impl ObjectStorage {
             alarms,
             dirty: Arc::default(),
             written: Arc::default(),
+            writes: Arc::default(),
+            waited: AtomicU64::new(0),
+            kept: Arc::default(),
             transaction: watch::Sender::new(false),
             handler: Mutex::default(),
         }
@@ -179,39 +195,62 @@ impl ObjectStorage {
         self.write(move |database| database.set_alarm(at)).await
     }
 
-    /// Makes durable what was written, unless it belongs to a transaction of the guest's. To be called before anything leaves the object.
+    /// Makes durable what was written, unless it belongs to a transaction of the guest's. To be called before anything leaves the object, and
+    /// only where the guest waits: in the middle of an event it would commit a part of it. Others wait for it ([`Self::kept`]).
     ///
     /// # Errors
     ///
     /// When the disk does not take it.
     pub async fn flush(&self) -> Answer<()> {
-        if !self.is_dirty() && self.slot.rests() {
+        if !self.dirty.load(SeqCst) && self.slot.rests() {
             return Ok(());
         }
         let (publish, dirty) = (self.publish(), Arc::clone(&self.dirty));
+        let (writes, kept) = (Arc::clone(&self.writes), Arc::clone(&self.kept));
         // A commit that is under way is waited for: what was written before it is not durable yet.
         let commit = move |databases: &Databases, slot: &Slot| {
             if !dirty.swap(false, SeqCst) {
                 return Ok(());
             }
             let committed = databases.with(slot, |database| database.commit(publish));
-            if committed.is_err() {
-                dirty.store(true, SeqCst);
+            match committed {
+                Ok(()) => kept.send_modify(|kept| kept.durable = writes.load(SeqCst)),
+                Err(_) => dirty.store(true, SeqCst),
             }
             committed
         };
         self.blocking(commit).await
     }
 
-    /// Whether something was written that may not be durable.
+    /// To be called whenever the guest waits, before anything that it has made leaves its store.
+    pub fn guest_waits(&self) {
+        self.waited.store(self.writes.load(SeqCst), SeqCst);
+    }
+
+    /// Whether everything is durable that was written before what has left the guest's store by now.
     #[must_use]
-    pub fn is_dirty(&self) -> bool {
-        self.dirty.load(SeqCst)
+    pub fn is_kept(&self) -> bool {
+        self.kept.borrow().durable >= self.waited.load(SeqCst)
+    }
+
+    /// Waits until it is. It is whoever lets the guest run that makes it so: the guest may be in the middle of another event.
+    ///
+    /// # Errors
+    ///
+    /// When it was taken back.
+    pub async fn kept(&self) -> Answer<()> {
+        let written = self.waited.load(SeqCst);
+        let mut kept = self.kept.subscribe();
+        let end = kept.wait_for(|kept| kept.durable >= written || kept.lost >= written).await.map(|kept| *kept);
+        match end {
+            Ok(kept) if kept.durable >= written => Ok(()),
+            _ => Err(StorageError::Failed("the object died before what it wrote was kept".to_owned())),
+        }
     }
 
     /// Waits until something was written. To be polled where the guest waits, and followed by [`Self::flush`]. Cancel-safe.
     pub async fn settle(&self) {
-        while !self.is_dirty() {
+        while !self.dirty.load(SeqCst) {
             self.written.notified().await;
         }
     }
@@ -224,9 +263,10 @@ impl ObjectStorage {
     pub async fn discard(&self) -> Answer<()> {
         *self.handler() = None;
         self.transaction.send_replace(false);
-        let dirty = Arc::clone(&self.dirty);
+        let (dirty, writes, kept) = (Arc::clone(&self.dirty), Arc::clone(&self.writes), Arc::clone(&self.kept));
         let discard = move |databases: &Databases, slot: &Slot| {
             dirty.store(false, SeqCst);
+            kept.send_modify(|kept| kept.lost = writes.load(SeqCst));
             databases.with_existing(slot, Database::discard)
         };
         self.blocking(discard).await.map(drop)
@@ -332,10 +372,11 @@ impl ObjectStorage {
         &self,
         work: impl FnOnce(&mut Database) -> Answer<T> + Send + 'static,
     ) -> Answer<T> {
-        let (dirty, written) = (Arc::clone(&self.dirty), Arc::clone(&self.written));
+        let (dirty, written, writes) = (Arc::clone(&self.dirty), Arc::clone(&self.written), Arc::clone(&self.writes));
         let work = move |databases: &Databases, slot: &Slot| {
             let done = databases.with(slot, work);
             // Also after an error: some of several statements may have been done.
+            writes.fetch_add(1, SeqCst);
             dirty.store(true, SeqCst);
             written.notify_one();
             done
@@ -378,4 +419,50 @@ fn check_key(key: &str) -> Answer<()> {
         )));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use miniflow_runtime::storage::Durability;
+
+    use super::super::id::Namespace;
+    use super::*;
+
+    fn storage() -> ObjectStorage {
+        let namespace = Namespace { worker: "w".to_owned(), class: "C".to_owned() };
+        let object = ObjectKey { id: namespace.id_from_name("a"), namespace: namespace.into() };
+        let alarms = Alarms::open(None, Durability::Normal).unwrap();
+        ObjectStorage::new(object, Databases::new(None, Durability::Normal), alarms)
+    }
+
+    async fn put(storage: &ObjectStorage, value: u8) {
+        storage.put(vec![("n".to_owned(), vec![value])]).await.unwrap();
+    }
+
+    async fn value(storage: &ObjectStorage) -> Vec<u8> {
+        storage.get(vec!["n".to_owned()]).await.unwrap()[0].1.clone()
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_what_is_written_commits_nothing() {
+        let storage = storage();
+        assert!(storage.is_kept());
+        storage.kept().await.unwrap();
+        put(&storage, 1).await;
+        assert!(storage.is_kept(), "the guest is in the middle of an event: nothing of it has left");
+        storage.guest_waits();
+        assert!(!storage.is_kept());
+        assert!(storage.kept().now_or_never().is_none());
+        storage.flush().await.unwrap();
+        assert!(storage.is_kept());
+        storage.kept().await.unwrap();
+        put(&storage, 2).await;
+        storage.guest_waits();
+        let mut kept = Box::pin(storage.kept());
+        assert!((&mut kept).now_or_never().is_none());
+        storage.discard().await.unwrap();
+        assert!(kept.await.is_err());
+        assert_eq!(value(&storage).await, [1]);
+    }
 }

@@ -72,16 +72,16 @@ impl Body for Gated {
         let this = self.get_mut();
         if this.held.is_none() {
             let frame = match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
-                Some(Ok(frame)) if this.storage.is_dirty() => frame,
+                Some(Ok(frame)) if !this.storage.is_kept() => frame,
                 other => return Poll::Ready(other),
             };
             let storage = Arc::clone(&this.storage);
-            this.held = Some((frame, Box::pin(async move { storage.flush().await })));
+            this.held = Some((frame, Box::pin(async move { storage.kept().await })));
         }
-        let Some((_, flushing)) = &mut this.held else { return Poll::Ready(None) };
-        let flushed = ready!(flushing.as_mut().poll(cx));
+        let Some((_, keeping)) = &mut this.held else { return Poll::Ready(None) };
+        let kept = ready!(keeping.as_mut().poll(cx));
         let frame = this.held.take().map(|(frame, _)| frame);
-        Poll::Ready(match flushed {
+        Poll::Ready(match kept {
             Ok(()) => frame.map(Ok),
             Err(error) => Some(Err(Error::InternalError(Some(error.to_string())))),
         })

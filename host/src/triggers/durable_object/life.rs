@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use miniflow_runtime::clock::real;
 use tokio::sync::mpsc;
+use wasmtime::component::Accessor;
 use wasmtime::{PoolConcurrencyLimitError, Store};
 
 use super::event::{Begun, Event};
@@ -128,7 +129,16 @@ impl Life<'_> {
                 places: &self.shared.places,
                 clock: &self.shared.clock,
             };
-            let ending = store.run_concurrent(async |accessor| serve(accessor, serving, first, events).await).await??;
+            let serve = async |accessor: &Accessor<GuestState>| {
+                let mut serving = pin!(serve(accessor, serving, first, events));
+                // It is polled where the guest waits, and before what the guest has made is passed on.
+                future::poll_fn(|context| {
+                    self.storage.guest_waits();
+                    serving.as_mut().poll(context)
+                })
+                .await
+            };
+            let ending = store.run_concurrent(serve).await??;
             Ok(match ending {
                 Ending::Idle => None,
                 Ending::Retired(next) => next,
