@@ -19,7 +19,8 @@ use super::dev::{CronCatchUp, DevArgs, DevOptions, Durability, StateFolder};
 use super::keys::{Keyboard, Keys};
 use super::ports_file::PortsFile;
 use super::reporter::Reporter;
-use super::{browser, first, place, project, stop};
+use super::stop::Stop;
+use super::{browser, first, place, project};
 use crate::bindings::logging::Level;
 use crate::config::{self, Problem, Problems, Project};
 use crate::dev::OWN_FOLDER;
@@ -129,6 +130,8 @@ async fn serve_until_stopped(
     reporter.problems(server.warnings());
     let address = listener.local_addr().map_err(|error| Problem::error(format!("could not listen: {error}")))?;
     let url = format!("http://{}", reachable(address));
+    // Before anybody is told that it is ready: a script may have it stopped at once.
+    let stop = Stop::listen();
     if let Some(file) = &ports_file {
         file.write(address, &url)?;
     }
@@ -156,7 +159,7 @@ async fn serve_until_stopped(
     for worker in workers {
         developing.spawn(worker.develop(server.reloader(), options.on_divergence));
     }
-    let served = server.serve(listener, stop::asked_for(quit.notified())).await;
+    let served = server.serve(listener, stop.asked_for(quit.notified())).await;
     // What is being built is not wanted any more.
     developing.shutdown().await;
     served.map_err(|error| Problem::error(format!("the server stopped: {error}")).into())
