@@ -2,7 +2,7 @@
 
 #[cfg(target_os = "linux")]
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 
 use tempfile::TempDir;
@@ -81,6 +81,20 @@ impl Server {
     #[track_caller]
     pub fn post(&self, path: &str, body: impl Into<Payload>) -> Answer {
         self.client.post(path, body).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Runs a command of the program, such as `time`, on this server.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    #[must_use]
+    #[track_caller]
+    pub fn command(&self, name: &str, arguments: &[&str]) -> Output {
+        let port = self.url.rsplit(':').next().unwrap_or_default();
+        let mut command = Command::new(crate::program());
+        command.arg(name).args(arguments).args(["--port", port]).env("NO_COLOR", "1").stdin(Stdio::null());
+        command.output().expect("the program under test can be started")
     }
 
     /// Begins a POST to `path`, both ways piece by piece.

@@ -4,8 +4,10 @@
 //! takes nothing of the work beside it with it. Never does: know what is in the database.
 
 use std::io;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
+use miniflow_runtime::storage::{Durability, StorageError};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
@@ -69,6 +71,52 @@ impl Writer {
         // Nobody waits for the answer.
         let job = Question { work: Some(work), then: |_: &()| (), result: None, reply: oneshot::channel().0 };
         self.0.try_send(Box::new(job)).is_ok()
+    }
+}
+
+/// A database that is opened when it is needed, and its thread.
+pub(crate) struct LateWriter {
+    /// Of the thread.
+    name: &'static str,
+    /// None: it is in memory.
+    directory: Option<PathBuf>,
+    durability: Durability,
+    open: Open,
+    writer: OnceLock<Writer>,
+}
+
+/// How a database in this directory is opened.
+type Open = fn(Option<&Path>, Durability) -> Result<Connection, StorageError>;
+
+impl LateWriter {
+    /// The database that `open` opens. Nothing can be asked of it before it is open.
+    pub(crate) fn new(name: &'static str, directory: Option<&Path>, durability: Durability, open: Open) -> Self {
+        Self { name, directory: directory.map(ToOwned::to_owned), durability, open, writer: OnceLock::new() }
+    }
+
+    /// Opens it, unless it is.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be used.
+    pub(crate) fn open(&self) -> Result<(), StorageError> {
+        if self.writer.get().is_some() {
+            return Ok(());
+        }
+        let connection = (self.open)(self.directory.as_deref(), self.durability)?;
+        let unusable = |source| StorageError::Unusable { path: self.directory.clone().unwrap_or_default(), source };
+        // A second one, made at the same time, has nothing to do and ends.
+        let _ = self.writer.set(Writer::start(self.name, connection).map_err(unusable)?);
+        Ok(())
+    }
+
+    /// The way to its thread.
+    ///
+    /// # Errors
+    ///
+    /// When it is not open.
+    pub(crate) fn get(&self) -> Result<&Writer, WriterError> {
+        self.writer.get().ok_or(WriterError::Closed)
     }
 }
 

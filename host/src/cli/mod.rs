@@ -12,6 +12,7 @@ mod dev;
 mod first;
 mod journal;
 mod keys;
+mod loaded;
 mod place;
 mod ports_file;
 mod project;

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use clap::Args;
 use miniflow_runtime::{Clock, SystemClock};
 
-use super::check::{Silence, build_all};
+use super::loaded::load;
 use super::project;
 use crate::config::{self, LoadOptions, Problem, Problems, Var};
 use crate::report::{self, Replayed, Style, terminal};
-use crate::session::{Connected, Session};
+use crate::session::Connected;
 use crate::verify::bundle::Bundle;
 use crate::verify::replay::{Finding, replay};
-use crate::wasm::{EngineOptions, Loader, Services, default_cache_dir};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -114,17 +113,8 @@ async fn code(args: &ReplayArgs, style: Style) -> Result<Connected, Problems> {
     let env = args.env.clone().or_else(|| project::variable("CLOUDFLARE_ENV"));
     let options = LoadOptions { env, env_files: Vec::new(), vars: args.var.clone() };
     let project = config::load(&args.against, &options)?;
-    terminal::stderr(&report::problems(&project.warnings, style));
-    let workers = build_all(vec![project], args.no_build).await?;
-    let services = Arc::new(Services::new(SystemClock::shared(), Arc::new(Silence)));
-    let cache_dir = default_cache_dir(|name| std::env::var_os(name));
-    let loader = Loader::new(&EngineOptions { cache_dir }, Arc::clone(&services))
-        .map_err(|error| Problem::error(error.to_string()))?;
-    let session = Session::new(loader, services.workers.clone());
-    let (members, warnings) = session.load_all(workers).await?;
-    terminal::stderr(&report::problems(&warnings, style));
-    // A Worker that is not there is not asked for anything in a replay.
-    session.connect(members)
+    // A Worker that is not there is not asked for anything in a replay: nothing is said of how they are connected.
+    load(vec![project], args.no_build, style).await
 }
 
 /// Secrets that the old code had, and that code without a configuration has from nowhere.

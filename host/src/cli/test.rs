@@ -6,17 +6,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use miniflow_runtime::SystemClock;
 use serde_json::Value;
 
-use super::check::{Silence, build_all};
+use super::loaded::{load, show};
 use super::project::{self, ProjectArgs};
 use crate::config::{Problem, Problems};
 use crate::report::{self, Style, terminal};
-use crate::session::{Connected, Session};
+use crate::session::Connected;
 use crate::verify::matrix::{self, Options, Report, crash_matrix, run_once};
 use crate::verify::scenario::{Scenario, Stub};
-use crate::wasm::{EngineOptions, Loader, Services, default_cache_dir};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -136,7 +134,7 @@ async fn attempt(args: &TestArgs, style: Style) -> Result<Vec<Report>, Problems>
         doubles: args.doubles,
         strict_determinism: args.strict_determinism,
     };
-    let connected = Arc::new(load(args, style).await?);
+    let connected = Arc::new(connected(args, style).await?);
     let names: Vec<_> = match args.workflow.as_slice() {
         [] => connected.definitions.iter().map(|definition| definition.name.clone()).collect(),
         names => names.to_vec(),
@@ -182,22 +180,9 @@ fn scenario(args: &TestArgs) -> Result<Scenario, Problems> {
     Ok(Scenario { params: args.params.clone(), events, stubs, allow_net: args.allow_net, live: args.live })
 }
 
-async fn load(args: &TestArgs, style: Style) -> Result<Connected, Problems> {
-    let show = |problems: &Problems| terminal::stderr(&report::problems(problems, style));
-    show(&args.project.of_wrangler.note().into_iter().collect());
-    let projects = args.project.load(project::variable)?;
-    for project in &projects {
-        show(&project.warnings);
-    }
-    let workers = build_all(projects, args.no_build).await?;
-    let services = Arc::new(Services::new(SystemClock::shared(), Arc::new(Silence)));
-    let cache_dir = default_cache_dir(|name| std::env::var_os(name));
-    let loader = Loader::new(&EngineOptions { cache_dir }, Arc::clone(&services))
-        .map_err(|error| Problem::error(error.to_string()))?;
-    let session = Session::new(loader, services.workers.clone());
-    let (members, warnings) = session.load_all(workers).await?;
-    show(&warnings);
-    let connected = session.connect(members)?;
-    show(&connected.warnings);
+async fn connected(args: &TestArgs, style: Style) -> Result<Connected, Problems> {
+    show(&args.project.of_wrangler.note().into_iter().collect(), style);
+    let connected = load(args.project.load(project::variable)?, args.no_build, style).await?;
+    show(&connected.warnings, style);
     Ok(connected)
 }

@@ -1,9 +1,9 @@
 //! `miniflow cron`: what fires by itself is listed, and fired by hand, on a server that runs.
 
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use miniflow_runtime::{Clock as _, SystemClock};
-use miniflow_tests::{Dev, Server, program};
+use miniflow_tests::{Dev, Server};
 use serde_json::{Value, json};
 
 const CRON: &str = "/cdn-cgi/local/miniflow/cron";
@@ -33,18 +33,6 @@ fn start(more: &[&str]) -> Server {
     server
 }
 
-fn cli(server: &Server, arguments: &[&str]) -> Output {
-    let port = server.url().rsplit(':').next().unwrap().to_owned();
-    Command::new(program())
-        .arg("cron")
-        .args(arguments)
-        .args(["--port", &port])
-        .env("NO_COLOR", "1")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
-}
-
 fn stdout(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout.clone()).unwrap()
@@ -52,13 +40,13 @@ fn stdout(output: &Output) -> String {
 
 fn json_of(server: &Server, arguments: &[&str]) -> Value {
     let arguments: Vec<_> = arguments.iter().copied().chain(["--json"]).collect();
-    serde_json::from_str(&stdout(&cli(server, &arguments))).unwrap()
+    serde_json::from_str(&stdout(&server.command("cron", &arguments))).unwrap()
 }
 
 /// Asserts that this is refused with one error and a hint.
 #[track_caller]
 fn refused(server: &Server, arguments: &[&str], code: i32, parts: &[&str]) {
-    let output = cli(server, arguments);
+    let output = server.command("cron", arguments);
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(code), &b""[..]), "{text}");
     for part in parts {
@@ -79,10 +67,10 @@ fn what_fires_is_listed_with_its_next_five_times() {
          0  9 * * MON-FRI  handler of ticking\n  next  2096-01-02 09:00, 2096-01-03 09:00, 2096-01-04 09:00, 2096-01-05 09:00, 2096-01-06 09:00 UTC\n\n\
          30 12 * * *  handler of silent\n  next  2096-01-01 12:30, 2096-01-02 12:30, 2096-01-03 12:30, 2096-01-04 12:30, 2096-01-05 12:30 UTC\n"
     );
-    assert_eq!(stdout(&cli(&server, &["list"])), expected);
-    assert_eq!(stdout(&cli(&server, &[])), expected, "it is what is meant when nothing else is said");
+    assert_eq!(stdout(&server.command("cron", &["list"])), expected);
+    assert_eq!(stdout(&server.command("cron", &[])), expected, "it is what is meant when nothing else is said");
     let _ = server.post(TIME, json!({ "advance": 8 * 60_000 })).expect(200);
-    let text = stdout(&cli(&server, &["list"]));
+    let text = stdout(&server.command("cron", &["list"]));
     let rest = text.split_once("*/5 * * * *  workflow event-echo\n").unwrap().1;
     let made = "  last  2096-01-01 00:10:00 UTC  made instance `*/5 * * * *-3976215000000`\n";
     let times = "  next  2096-01-01 00:15, 00:20, 00:25, 00:30, 00:35 UTC\n";
@@ -95,7 +83,10 @@ fn what_fires_is_listed_with_its_next_five_times() {
 #[test]
 fn a_list_for_programs_has_everything() {
     let server = start(&["--no-cron"]);
-    assert!(stdout(&cli(&server, &[])).contains("nothing fires by itself: the server was started with `--no-cron`\n"));
+    assert!(
+        stdout(&server.command("cron", &[]))
+            .contains("nothing fires by itself: the server was started with `--no-cron`\n")
+    );
     let list = json_of(&server, &["list"]);
     assert_eq!((&list["now"]["ms"], &list["fires"]), (&json!(START_MS), &json!(false)));
     let crons = list["crons"].as_array().unwrap();
@@ -113,7 +104,7 @@ fn a_list_for_programs_has_everything() {
 fn a_schedule_is_fired_by_hand_now_or_as_of_any_moment() {
     let server = start(&[]);
     let id = format!("0 0 1 * *-{START_MS}");
-    let said = stdout(&cli(&server, &["fire", "0 0 1 * *"]));
+    let said = stdout(&server.command("cron", &["fire", "0 0 1 * *"]));
     assert_eq!(
         said,
         format!("0 0 1 * *  workflow event-echo  2096-01-01 00:04:10 UTC  made instance `{id}`, by hand\n")
@@ -142,11 +133,11 @@ fn a_schedule_is_fired_by_hand_now_or_as_of_any_moment() {
 fn a_trigger_is_fired_by_hand_and_told_of_when_the_handler_has_ended() {
     let server = start(&[]);
     // Nobody types two blanks.
-    let said = stdout(&cli(&server, &["fire", "0 9 * * mon-fri", "--at", "2096-01-02T09:00:00Z"]));
+    let said = stdout(&server.command("cron", &["fire", "0 9 * * mon-fri", "--at", "2096-01-02T09:00:00Z"]));
     assert!(said.starts_with("0  9 * * MON-FRI  handler of ticking  2096-01-02 09:00:00 UTC  ok ("), "{said}");
     server.wait_for_line("cron `0  9 * * MON-FRI` of ticking: ok (");
     // What failed is an error to scripts as well.
-    let failed = cli(&server, &["fire", "30 12 * * *", "--json"]);
+    let failed = server.command("cron", &["fire", "30 12 * * *", "--json"]);
     assert_eq!(failed.status.code(), Some(1), "{failed:?}");
     let text = String::from_utf8(failed.stderr).unwrap();
     assert!(text.contains("error: the handler failed: the Worker `silent` has no handler for cron triggers"), "{text}");

@@ -1,8 +1,8 @@
 //! The clock of a server that runs is moved from outside.
 
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
-use miniflow_tests::{Dev, Server, Sink, program};
+use miniflow_tests::{Dev, Server, Sink};
 use serde_json::{Value, json};
 
 const TIME: &str = "/cdn-cgi/local/miniflow/time";
@@ -14,19 +14,6 @@ fn behaviours(mode: &str) -> Server {
 
 fn time(server: &Server, command: &Value) -> Value {
     server.post(TIME, command.clone()).expect(200).json()
-}
-
-/// Runs `miniflow time` against the server.
-fn cli(server: &Server, arguments: &[&str]) -> Output {
-    let port = server.url().rsplit(':').next().unwrap().to_owned();
-    Command::new(program())
-        .arg("time")
-        .args(arguments)
-        .args(["--port", &port])
-        .env("NO_COLOR", "1")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
 }
 
 fn stdout(output: &Output) -> String {
@@ -74,18 +61,18 @@ fn a_faster_clock_is_a_mode_too() {
 #[test]
 fn the_command_line_shows_and_moves_the_clock() {
     let (server, sink) = (behaviours("manual"), Sink::start());
-    let said = stdout(&cli(&server, &[]));
+    let said = stdout(&server.command("time", &[]));
     assert!(said.contains("(manual)\nnext  nothing is to come\n"), "{said}");
     let instance = server.workflow("SLEEPER").create("a", json!({ "sink": sink.url(), "ms": DAY_MS }));
     instance.wait_for("waiting");
-    let said = stdout(&cli(&server, &["next"]));
+    let said = stdout(&server.command("time", &["next"]));
     assert!(said.contains("sleeper/a sleep "), "{said}");
     assert_eq!(instance.status()["status"], "complete");
-    let said = stdout(&cli(&server, &["advance", "1h30m"]));
+    let said = stdout(&server.command("time", &["advance", "1h30m"]));
     assert!(said.starts_with("nothing came due\nnow   ") && said.contains("1d 1h ahead"), "{said}");
-    let said: Value = serde_json::from_str(&stdout(&cli(&server, &["set", "2090-01-01", "--json"]))).unwrap();
+    let said: Value = serde_json::from_str(&stdout(&server.command("time", &["set", "2090-01-01", "--json"]))).unwrap();
     assert_eq!(said["now"]["iso"], "2090-01-01T00:00:00.000Z");
-    let said = stdout(&cli(&server, &["mode", "real"]));
+    let said = stdout(&server.command("time", &["mode", "real"]));
     assert!(said.contains("(real, "), "{said}");
 }
 
@@ -93,7 +80,7 @@ fn the_command_line_shows_and_moves_the_clock() {
 fn what_cannot_be_done_is_one_error_with_a_hint() {
     let server = behaviours("manual");
     let refused = |arguments: &[&str], code: i32, parts: &[&str]| {
-        let output = cli(&server, arguments);
+        let output = server.command("time", arguments);
         let text = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(code), "{text}");
         for part in parts {

@@ -10,14 +10,14 @@ mod entry;
 mod host;
 mod store;
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use miniflow_runtime::Clock;
 use miniflow_runtime::storage::{Durability, StorageError};
 
-use super::writer::{Writer, WriterError};
+use super::writer::{LateWriter, Writer, WriterError};
 
 pub use super::writer::WriterError as KvStorageError;
 pub use entry::{
@@ -30,10 +30,7 @@ pub use entry::{
 pub struct Namespaces(Arc<Shared>);
 
 struct Shared {
-    directory: Option<PathBuf>,
-    durability: Durability,
-    /// There as soon as it is needed.
-    writer: OnceLock<Writer>,
+    writer: LateWriter,
     clock: Arc<dyn Clock>,
 }
 
@@ -41,8 +38,8 @@ impl Namespaces {
     /// Returns the namespaces that are kept in `directory`, or in memory. Nothing can be asked of them before they are open.
     #[must_use]
     pub fn new(directory: Option<&Path>, durability: Durability, clock: Arc<dyn Clock>) -> Self {
-        let directory = directory.map(ToOwned::to_owned);
-        Self(Arc::new(Shared { directory, durability, writer: OnceLock::new(), clock }))
+        let writer = LateWriter::new("miniflow-kv", directory, durability, store::open);
+        Self(Arc::new(Shared { writer, clock }))
     }
 
     /// Opens them, unless they are.
@@ -51,19 +48,11 @@ impl Namespaces {
     ///
     /// When the file cannot be used.
     pub fn open(&self) -> Result<(), StorageError> {
-        let Shared { directory, durability, writer, .. } = &*self.0;
-        if writer.get().is_some() {
-            return Ok(());
-        }
-        let connection = store::open(directory.as_deref(), *durability)?;
-        let unusable = |source| StorageError::Unusable { path: directory.clone().unwrap_or_default(), source };
-        // A second one, made at the same time, has nothing to do and ends.
-        let _ = writer.set(Writer::start("miniflow-kv", connection).map_err(unusable)?);
-        Ok(())
+        self.0.writer.open()
     }
 
     fn writer(&self) -> Result<&Writer, WriterError> {
-        self.0.writer.get().ok_or(WriterError::Closed)
+        self.0.writer.get()
     }
 
     fn now_s(&self) -> u64 {

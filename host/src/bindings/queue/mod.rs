@@ -12,16 +12,16 @@ mod message;
 pub mod store;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use miniflow_runtime::clock::Hold;
 use miniflow_runtime::storage::{Durability, StorageError};
 use miniflow_runtime::{Clock, Timestamp};
 use tokio::sync::Notify;
 
-use super::writer::{Writer, WriterError};
+use super::writer::{LateWriter, Writer, WriterError};
 use store::{BatchRule, Fate, Taken};
 
 pub use super::writer::WriterError as QueueStorageError;
@@ -45,10 +45,7 @@ pub struct BoundQueue {
 pub struct Queues(Arc<Shared>);
 
 struct Shared {
-    directory: Option<PathBuf>,
-    durability: Durability,
-    /// There as soon as it is needed.
-    writer: OnceLock<Writer>,
+    writer: LateWriter,
     clock: Arc<dyn Clock>,
     arrivals: Mutex<BTreeMap<String, Arc<Arrival>>>,
     /// Something came that may be the first to be too old.
@@ -106,9 +103,7 @@ impl Queues {
     #[must_use]
     pub fn new(directory: Option<&Path>, durability: Durability, clock: Arc<dyn Clock>) -> Self {
         Self(Arc::new(Shared {
-            directory: directory.map(ToOwned::to_owned),
-            durability,
-            writer: OnceLock::new(),
+            writer: LateWriter::new("miniflow-queues", directory, durability, store::open),
             clock,
             arrivals: Mutex::default(),
             changed: Notify::new(),
@@ -121,19 +116,11 @@ impl Queues {
     ///
     /// When the file cannot be used.
     pub fn open(&self) -> Result<(), StorageError> {
-        let Shared { directory, durability, writer, .. } = &*self.0;
-        if writer.get().is_some() {
-            return Ok(());
-        }
-        let connection = store::open(directory.as_deref(), *durability)?;
-        let unusable = |source| StorageError::Unusable { path: directory.clone().unwrap_or_default(), source };
-        // A second one, made at the same time, has nothing to do and ends.
-        let _ = writer.set(Writer::start("miniflow-queues", connection).map_err(unusable)?);
-        Ok(())
+        self.0.writer.open()
     }
 
     fn writer(&self) -> Result<&Writer, WriterError> {
-        self.0.writer.get().ok_or(WriterError::Closed)
+        self.0.writer.get()
     }
 
     /// The clock that messages are delivered by.
