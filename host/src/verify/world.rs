@@ -2,7 +2,7 @@
 //!
 //! Promises: once it has ended, nothing is done to it and nobody who asks it goes on: for whoever was killed there is no world.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -26,6 +26,28 @@ pub struct Effect {
     pub identity: Option<String>,
 }
 
+/// Everything that was done to a world.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// In order.
+    pub effects: Vec<Effect>,
+    /// How often places where something is kept were touched, and by whom.
+    pub touches: BTreeMap<String, BTreeMap<Option<Doer>, usize>>,
+}
+
+impl Done {
+    /// Adds what was done after this.
+    pub fn extend(&mut self, later: Self) {
+        self.effects.extend(later.effects);
+        for (place, doers) in later.touches {
+            let known = self.touches.entry(place).or_default();
+            for (doer, count) in doers {
+                *known.entry(doer).or_default() += count;
+            }
+        }
+    }
+}
+
 /// See the module. Cheap to clone; all clones are the same world.
 #[derive(Clone)]
 pub struct World(Arc<Shared>);
@@ -39,7 +61,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    effects: Vec<Effect>,
+    done: Done,
     /// How often each question was asked.
     asked: HashMap<Question, usize>,
     given: Answers,
@@ -67,16 +89,16 @@ impl World {
         Self(Arc::new(Shared { scenario, answers, state: Mutex::default() }))
     }
 
-    /// What was done to it, in order.
+    /// What was done to it.
     #[must_use]
-    pub fn effects(&self) -> Vec<Effect> {
-        self.state().effects.clone()
+    pub fn done(&self) -> Done {
+        self.state().done.clone()
     }
 
     /// How many effects there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.state().effects.len()
+        self.state().done.effects.len()
     }
 
     /// The answers that were given.
@@ -98,7 +120,7 @@ impl World {
     fn does(&self, effect: Option<Effect>) -> bool {
         let mut state = self.state();
         if !state.ended {
-            state.effects.extend(effect);
+            state.done.effects.extend(effect);
         }
         !state.ended
     }
@@ -117,6 +139,13 @@ impl World {
 impl Outside for World {
     fn sees(&self, doer: Option<&Doer>, deed: Deed) -> bool {
         let effects: Vec<_> = match deed {
+            Deed::Touch { place } => {
+                let mut state = self.state();
+                if !state.ended {
+                    *state.done.touches.entry(place).or_default().entry(doer.cloned()).or_default() += 1;
+                }
+                return !state.ended;
+            }
             Deed::Send { queue, messages } => {
                 let text = |body: &Bytes| format!("message to the queue `{queue}`: {}", shown(body));
                 messages.iter().map(|body| (text(body), None)).collect()

@@ -20,10 +20,10 @@ use wasmtime_wasi_http::p3::bindings::http::types as p3;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, default_send_request};
 
 use super::inward::{Call, CallError, DEPTH_MAX, Depth, Target, route};
-use super::outside::{self, Doer};
+use super::outside::{self, Deed, Doer};
 use super::services::Services;
 use crate::bindings::Bindings;
-use crate::bindings::durable_object::ObjectStorage;
+use crate::bindings::durable_object::{ObjectKey, ObjectStorage};
 
 /// Longer than waking a task takes.
 const WAKE_MARGIN: Duration = Duration::from_millis(10);
@@ -77,7 +77,11 @@ impl WasiHttpHooks for Outbound {
                 object.flush().await.map_err(|error| Error::InternalError(Some(error.to_string())))?;
             }
             let (response, connection) = match (target, outside) {
-                (Some(target), _) => {
+                (Some(target), outside) => {
+                    if let (Ok(Target::Object { namespace, id, .. }), Some((outside, doer))) = (&target, outside) {
+                        let place = ObjectKey { namespace: Arc::clone(namespace), id: *id }.place();
+                        outside::show(&*outside, doer.as_ref(), Deed::Touch { place }).await;
+                    }
                     (pass_on(&services, target, request, depth).await?, Box::new(future::ready(Ok(()))) as _)
                 }
                 (None, Some((outside, doer))) => {

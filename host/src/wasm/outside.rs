@@ -47,6 +47,11 @@ pub enum Deed {
         /// Its id, if it was given one.
         id: Option<String>,
     },
+    /// An object is asked, or a value of a KV namespace is put or deleted.
+    Touch {
+        /// Which, in the words in which its contents are told.
+        place: String,
+    },
 }
 
 /// See the module. None as a doer: a guest that is no run of a workflow.
@@ -67,9 +72,14 @@ impl Services {
     pub(crate) async fn show(&self, run: Option<&Arc<Run>>, deed: impl FnOnce() -> Deed) {
         let Some(outside) = self.outside() else { return };
         let doer = run.map(|run| Doer::of(run));
-        if !outside.sees(doer.as_ref(), deed()) {
-            std::future::pending::<()>().await;
-        }
+        show(&*outside, doer.as_ref(), deed()).await;
+    }
+}
+
+/// Shows a deed to `outside`. Never returns when it is not to be done.
+pub(super) async fn show(outside: &dyn Outside, doer: Option<&Doer>, deed: Deed) {
+    if !outside.sees(doer, deed) {
+        std::future::pending::<()>().await;
     }
 }
 

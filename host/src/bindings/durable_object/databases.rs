@@ -116,7 +116,7 @@ impl Databases {
         for (object, slot) in slots {
             let found = self.with_existing(&slot, |database| database.contents())?;
             for (place, value) in found.unwrap_or_default() {
-                contents.insert(format!("{place} of the object {}/{}", object.namespace.class, object.id), value);
+                contents.insert(format!("{place} of {}", object.place()), value);
             }
         }
         Ok(contents)

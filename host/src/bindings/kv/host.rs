@@ -1,5 +1,7 @@
 //! `kv` of the WIT contract.
 
+use std::sync::Arc;
+
 use wasmtime::component::Accessor;
 
 use super::{Entry, KvError, ListOptions, Listed, Namespaces, PutOptions};
@@ -10,6 +12,7 @@ use crate::wasm::bindings::miniflow::worker::kv::{
     Entry as WitEntry, Host, HostWithStore, Key, ListOptions as WitList, Page, PutOptions as WitPut,
 };
 use crate::wasm::bindings::miniflow::worker::types::ApiError;
+use crate::wasm::outside::Deed;
 
 type Asked<T> = wasmtime::Result<Result<T, ApiError>>;
 
@@ -24,7 +27,7 @@ impl HostWithStore<GuestState> for Guest {
             let entry = namespaces.get(&id, key, cache_ttl).await?;
             Ok(entry.map(|entry| entry.map(Into::into)))
         };
-        ask(store, &binding, get).await
+        ask(store, &binding, None, get).await
     }
 
     async fn get_many(
@@ -37,18 +40,21 @@ impl HostWithStore<GuestState> for Guest {
             let entries = namespaces.get_many(&id, keys, cache_ttl).await?;
             Ok(entries.map(|entries| entries.into_iter().map(|entry| entry.map(Into::into)).collect()))
         };
-        ask(store, &binding, get).await
+        ask(store, &binding, None, get).await
     }
 
     async fn put(store: &Store, binding: String, key: String, value: Vec<u8>, options: WitPut) -> Asked<()> {
         let WitPut { expiration, expiration_ttl, metadata } = options;
         let options = PutOptions { expiration, expiration_ttl, metadata };
+        let written = Some(key.clone());
         let put = async |namespaces: Namespaces, id: String| namespaces.put(&id, key, value.into(), options).await;
-        ask(store, &binding, put).await
+        ask(store, &binding, written, put).await
     }
 
     async fn delete(store: &Store, binding: String, key: String) -> Asked<()> {
-        ask(store, &binding, async |namespaces: Namespaces, id: String| namespaces.delete(&id, key).await).await
+        let written = Some(key.clone());
+        let delete = async |namespaces: Namespaces, id: String| namespaces.delete(&id, key).await;
+        ask(store, &binding, written, delete).await
     }
 
     async fn list(store: &Store, binding: String, options: WitList) -> Asked<Page> {
@@ -58,7 +64,7 @@ impl HostWithStore<GuestState> for Guest {
             let page = namespaces.list(&id, options).await?;
             Ok(page.map(|page| Page { keys: page.keys.into_iter().map(Into::into).collect(), cursor: page.cursor }))
         };
-        ask(store, &binding, list).await
+        ask(store, &binding, None, list).await
     }
 }
 
@@ -74,10 +80,11 @@ impl From<Listed> for Key {
     }
 }
 
-/// Asks for something of the namespace that `binding` stands for.
+/// Asks for something of the namespace that `binding` stands for, by which a key may be written.
 async fn ask<T>(
     store: &Store,
     binding: &str,
+    written: Option<String>,
     question: impl AsyncFnOnce(Namespaces, String) -> Result<Result<T, KvError>, super::WriterError>,
 ) -> Asked<T> {
     let (gate, namespaces, id) = store.with(|mut access| {
@@ -90,6 +97,13 @@ async fn ask<T>(
         Err(error) => return Ok(Err(error)),
     };
     let Some(namespaces) = namespaces else { wasmtime::bail!("the session has no KV namespaces") };
+    if let Some(key) = written {
+        let (services, run) = store.with(|mut access| {
+            let state = access.get();
+            (Arc::clone(state.services()), state.run().cloned())
+        });
+        services.show(run.as_ref(), || Deed::Touch { place: super::place(&id, &key) }).await;
+    }
     let answer = question(namespaces, id).await;
     drop(busy);
     Ok(answer?.map_err(|error| ApiError { code: error.code().to_owned(), message: error.to_string() }))

@@ -153,5 +153,10 @@ impl Namespaces {
     }
 }
 
+/// Where the value of `key` is, for people.
+fn place(namespace: &str, key: &str) -> String {
+    format!("the value of `{key}` in the KV namespace `{namespace}`")
+}
+
 #[cfg(test)]
 mod tests;

@@ -111,8 +111,7 @@ pub(super) fn contents(connection: &Connection) -> rusqlite::Result<Vec<(String,
     let rows = statement.query_map([], |row| {
         let (namespace, key): (String, String) = (row.get("namespace")?, row.get("key")?);
         let value: Vec<u8> = row.get("value")?;
-        let place = format!("the value of `{key}` in the KV namespace `{namespace}`");
-        Ok((place, String::from_utf8_lossy(&value).into_owned()))
+        Ok((super::place(&namespace, &key), String::from_utf8_lossy(&value).into_owned()))
     })?;
     rows.collect()
 }

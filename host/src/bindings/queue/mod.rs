@@ -70,9 +70,10 @@ impl Arrival {
         self.notify.notify_one();
     }
 
-    /// Says that somebody waits for messages.
-    pub fn begin(&self) {
+    /// Says that somebody waits for messages, and is yet to look for those that are there.
+    pub fn begin(&self, clock: &dyn Clock) {
         self.awaited.fetch_add(1, Ordering::AcqRel);
+        self.tell(clock);
     }
 
     /// Says that whoever said so does not wait any more.

@@ -24,13 +24,16 @@ pub(super) struct Consumer {
 }
 
 impl Consumer {
-    pub(super) async fn run(self: Arc<Self>, phase: watch::Receiver<Phase>) {
+    /// Returns its work, to be driven until it ends. From now on the clock is held for what is there, and for what comes.
+    pub(super) fn start(self: Arc<Self>, phase: watch::Receiver<Phase>) -> impl Future<Output = ()> + Send + 'static {
         let arrival = self.queues.arrival(&self.options.queue);
-        arrival.begin();
-        let mut deliveries = JoinSet::new();
-        self.deliver_all(&phase, &mut deliveries).await;
-        arrival.end();
-        while deliveries.join_next().await.is_some() {}
+        arrival.begin(&**self.queues.clock());
+        async move {
+            let mut deliveries = JoinSet::new();
+            self.deliver_all(&phase, &mut deliveries).await;
+            arrival.end();
+            while deliveries.join_next().await.is_some() {}
+        }
     }
 
     /// Returns when the phase is over. It stops where it waits, not where it takes: what was taken is handed on.

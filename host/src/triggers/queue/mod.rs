@@ -147,7 +147,7 @@ impl Consumers {
             let phase = watch::Sender::new(Phase::Work);
             let (queues, options) = (self.queues.clone(), consumption.options.clone());
             let consumer = Arc::new(Consumer { queues, options, handler: handler(&consumption.worker) });
-            tasks.spawn(consumer.run(phase.subscribe()));
+            tasks.spawn(consumer.start(phase.subscribe()));
             running.push(Running { consumption, phase });
         }
     }

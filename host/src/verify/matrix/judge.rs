@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::Kill;
 use super::life::{Commit, ID, is_own};
-use crate::verify::world::Effect;
+use crate::verify::world::{Done, Effect};
 use crate::wasm::outside::Doer;
 
 /// What the error of an attempt says that was cut: see [`miniflow_runtime::engine::text`].
@@ -34,7 +34,7 @@ pub(super) struct Outcome {
     /// What objects and KV namespaces have kept.
     objects: BTreeMap<String, Value>,
     /// What was done to the world.
-    pub(super) effects: Vec<Effect>,
+    pub(super) done: Done,
 }
 
 /// A harm that a kill has done.
@@ -122,9 +122,9 @@ impl Outcome {
         workflow: &str,
         records: &[(NewInstance, Summary, Vec<Stamped>)],
         objects: BTreeMap<String, String>,
-        effects: Vec<Effect>,
+        done: Done,
     ) -> Self {
-        let mut outcome = Self { workflow: workflow.to_owned(), effects, ..Self::default() };
+        let mut outcome = Self { workflow: workflow.to_owned(), done, ..Self::default() };
         outcome.objects = objects.into_iter().map(|(place, value)| (place, Value::String(value))).collect();
         for (fixed, summary, journal) in records {
             let end = json!({
@@ -156,7 +156,7 @@ impl Outcome {
     /// The effects of each doer.
     fn by_doer(&self) -> BTreeMap<Option<&Doer>, Vec<&Effect>> {
         let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for effect in &self.effects {
+        for effect in &self.done.effects {
             found.entry(effect.doer.as_ref()).or_default().push(effect);
         }
         found
@@ -252,6 +252,27 @@ impl<'a> Expected<'a> {
         Self { first, again }
     }
 
+    /// Who touched what is kept at `place` more often than undisturbed; none when nobody did that we know of. The outer one: somebody, the
+    /// inner: a step.
+    fn toucher(&self, place: &str, actual: &Outcome, cut: &[String]) -> Option<Option<String>> {
+        let count = |of: &Outcome, whom: &String, doer: &Option<Doer>| {
+            of.done.touches.get(whom).and_then(|doers| doers.get(doer)).copied().unwrap_or_default()
+        };
+        let touched = actual.done.touches.iter().filter(|(whom, _)| place.ends_with(whom.as_str()));
+        let more = touched.flat_map(|(whom, doers)| {
+            doers.iter().filter_map(move |(doer, now)| {
+                let expected = count(self.first, whom, doer).max(count(self.again, whom, doer));
+                // Objects and other Workers do it for somebody.
+                let doer = doer.as_ref().filter(|_| *now > expected)?;
+                let step = doer.step.as_ref().map(|step| label(&actual.workflow, &doer.workflow, step));
+                Some((now - expected, step))
+            })
+        });
+        // Who was cut is rather to blame than who did it as often.
+        let was_cut = |step: &Option<String>| step.as_ref().is_some_and(|step| cut.contains(step));
+        more.max_by_key(|(more, step)| (*more, was_cut(step))).map(|(_, step)| step)
+    }
+
     /// What a run with this kill has been harmed by. `cut`: what the kill may have cut; `last`: what came to its end before it.
     pub(super) fn harms(&self, actual: &Outcome, cut: &[String], last: &[String], kill: Kill) -> Vec<Finding> {
         let mut found = Vec::new();
@@ -271,8 +292,9 @@ impl<'a> Expected<'a> {
             }
         }
         for (place, expected, now) in differences(&self.first.objects, &self.again.objects, &actual.objects) {
+            let step = self.toucher(place, actual, cut).unwrap_or_else(|| suspect.clone());
             let harm = Harm::Kept { place: place.to_owned(), expected, found: now };
-            found.push(Finding::new(suspect.clone(), harm, kill));
+            found.push(Finding::new(step, harm, kill));
         }
         // What was repeated with harm is to blame; if nothing was, something that was known is known no more.
         let suspect = found.first().map(|found| found.step.clone()).unwrap_or_else(|| last.first().cloned());
@@ -398,7 +420,7 @@ mod tests {
             workflow: "w".to_owned(),
             end: json!({ "status": "complete", "output": output, "error": null }),
             objects: [("Counter count".to_owned(), json!(count))].into(),
-            effects,
+            done: Done { effects, ..Done::default() },
             ..Outcome::default()
         }
     }
@@ -418,13 +440,21 @@ mod tests {
         assert_eq!(found[0].step.as_deref(), Some("do `charge`"));
         assert!(matches!(found[0].harm, Harm::Again { expected: 1, found: 2, .. }));
         // What objects keep is put down to what the kill cut.
-        let found = harms(&outcome(first.effects.clone(), "2", 2));
+        let found = harms(&outcome(first.done.effects.clone(), "2", 2));
         assert_eq!(found[0].step.as_deref(), Some("do `count`"));
         assert!(matches!(&found[0].harm, Harm::Kept { expected, found, .. } if expected == "1" && found == "2"));
         // And so is what comes of it.
         assert_eq!(found[1].step.as_deref(), Some("do `count`"));
+        // Unless it is known who touched it.
+        let touched = |step: &str, count: usize| {
+            let doer = Doer { workflow: "w".to_owned(), step: Some(StepKey::new(StepKind::Do, step, 1)) };
+            ("Counter count".to_owned(), BTreeMap::from([(Some(doer), count)]))
+        };
+        let mut touching = outcome(first.done.effects.clone(), "2", 1);
+        touching.done.touches = BTreeMap::from([touched("add", 2)]);
+        assert_eq!(harms(&touching)[0].step.as_deref(), Some("do `add`"));
         // What was known and is not known any more was found out before.
-        let found = harms(&outcome(first.effects.clone(), "1", 2));
+        let found = harms(&outcome(first.done.effects.clone(), "1", 2));
         assert_eq!(found[0].step.as_deref(), Some("do `before`"));
         assert!(
             matches!(&found[0].harm, Harm::Ends { expected, found, .. } if expected == "complete with 1" && found == "complete with 2")

@@ -31,7 +31,7 @@ use crate::session::Connected;
 use crate::triggers::durable_object::Objects;
 use crate::triggers::inward::Passing;
 use crate::verify::scenario::Scenario;
-use crate::verify::world::{Answers, Effect, World};
+use crate::verify::world::{Answers, Done, World};
 use crate::wasm::determinism::Determinism;
 use crate::wasm::{Runner, Services};
 
@@ -89,7 +89,7 @@ pub(super) struct Commit {
 pub(super) struct Lived {
     /// Of the first only.
     pub(super) commits: Vec<Commit>,
-    pub(super) effects: Vec<Effect>,
+    pub(super) done: Done,
     pub(super) answers: Answers,
     pub(super) outcome: Outcome,
     pub(super) in_vain: BTreeSet<String>,
@@ -220,11 +220,11 @@ impl Stage {
             kept.extend(namespaces.contents().await.map_err(|error| failed(&error))?);
         }
         let in_vain = records.iter().flat_map(|(_, _, journal)| in_vain(journal)).collect();
-        let effects = world.effects();
-        let outcome = Outcome::new(&self.workflow, &records, kept, effects.clone());
+        let done = world.done();
+        let outcome = Outcome::new(&self.workflow, &records, kept, done.clone());
         let commits = std::mem::take(&mut *commits.lock().unwrap_or_else(PoisonError::into_inner));
         let (commits, has_beside) = (self.told(commits), self.has_namespaces || !life.databases.is_empty());
-        Ok(Lived { commits, effects, answers: world.answers(), outcome, in_vain, has_beside })
+        Ok(Lived { commits, done, answers: world.answers(), outcome, in_vain, has_beside })
     }
 
     /// Adds what commits are about.

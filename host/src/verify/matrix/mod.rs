@@ -32,7 +32,7 @@ use tokio::task::JoinSet;
 use self::judge::{Expected, Outcome, collect};
 use self::life::{Lived, Stage};
 use super::scenario::Scenario;
-use super::world::Answers;
+use super::world::{Answers, Done};
 use crate::session::Connected;
 use crate::wasm::determinism::{Determinism, Place};
 
@@ -162,27 +162,27 @@ pub async fn crash_matrix(
 impl Stage {
     /// Runs the workflow with this kill, and to its end.
     async fn killed(&self, first: &Lived, kill: Kill, answers: &Arc<Answers>) -> Result<Outcome, MatrixError> {
-        let mut effects = Vec::new();
+        let mut done = Done::default();
         let life = match kill {
             Kill::At(_) => self.life()?,
             // What objects keep cannot be copied: what was recorded up to there is recorded anew.
             Kill::Twice(commit, _) if first.has_beside => {
                 let life = self.life()?;
-                effects = self.live(&life, Some(Point::After(commit)), answers).await?.effects;
+                done = self.live(&life, Some(Point::After(commit)), answers).await?.done;
                 life
             }
             Kill::From(commit) | Kill::Twice(commit, _) => {
-                let until = first.commits.get(commit).map_or(first.effects.len(), |next| next.effects_before);
-                effects.extend_from_slice(&first.effects[..until]);
+                let until = first.commits.get(commit).map_or(first.done.effects.len(), |next| next.effects_before);
+                done.effects.extend_from_slice(&first.done.effects[..until]);
                 self.copy(first, commit)?
             }
         };
         if let Kill::At(point) | Kill::Twice(_, point) = kill {
-            effects.extend(self.live(&life, Some(point), answers).await?.effects);
+            done.extend(self.live(&life, Some(point), answers).await?.done);
         }
         let mut lived = self.live(&life, None, answers).await?;
-        effects.append(&mut lived.outcome.effects);
-        lived.outcome.effects = effects;
+        done.extend(lived.done);
+        lived.outcome.done = done;
         Ok(lived.outcome)
     }
 }

@@ -29,6 +29,13 @@ pub struct ObjectKey {
     pub id: ObjectId,
 }
 
+impl ObjectKey {
+    /// Which it is, for people.
+    pub(crate) fn place(&self) -> String {
+        format!("the object {}/{}", self.namespace.class, self.id)
+    }
+}
+
 /// An alarm that is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Alarm {
