@@ -288,9 +288,11 @@ impl Mover {
     async fn settle(&self, with_wake: bool) -> Result<Result<Stillness, Vec<String>>, MoveError> {
         let since = Stopwatch::start();
         loop {
+            let held = self.0.clock.held_before();
             match real::timeout(LOOK_AGAIN, self.0.handle.still(with_wake)).await {
                 Some(None) => return Err(MoveError::Ended),
-                Some(Some(still)) if !self.0.clock.is_held() => return Ok(Ok(still)),
+                // Nobody has worked while it was asked, who could have given the instances something to do after they had answered.
+                Some(Some(still)) if held.is_some() && self.0.clock.held_before() == held => return Ok(Ok(still)),
                 // What takes no time is not slept for.
                 Some(Some(_)) if since.elapsed() < LOOK_AGAIN => tokio::task::yield_now().await,
                 Some(Some(_)) => real::sleep(LOOK_AGAIN).await,

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub mod arrival;
 pub mod durable_object;
 pub mod environment;
 pub mod kv;

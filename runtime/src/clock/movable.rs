@@ -42,6 +42,8 @@ struct State {
     naps: BTreeSet<Key>,
     next_sleeper: u64,
     holds: usize,
+    /// How often it was held.
+    held: u64,
     /// What came due, when somebody wants to know.
     record: Option<Vec<Due>>,
 }
@@ -139,6 +141,7 @@ impl MovableClock {
             naps: BTreeSet::new(),
             next_sleeper: 0,
             holds: 0,
+            held: 0,
             record: None,
         };
         Self(Arc::new(Shared { state: Mutex::new(state), moved: watch::Sender::new(()) }))
@@ -186,6 +189,7 @@ impl MovableClock {
             naps: std::mem::take(&mut state.naps),
             next_sleeper: state.next_sleeper,
             holds: state.holds,
+            held: state.held,
             record: None,
         };
         drop(state);
@@ -241,8 +245,15 @@ impl MovableClock {
     /// Whether somebody is at work on the present moment, or is about to be woken.
     #[must_use]
     pub fn is_held(&self) -> bool {
+        self.held_before().is_none()
+    }
+
+    /// How often it was held up to now, if nobody holds it.
+    #[must_use]
+    pub fn held_before(&self) -> Option<u64> {
         let state = self.lock();
-        state.holds > 0 || state.sleepers.first().is_some_and(|(when, _)| *when <= state.now_ns())
+        let is_due = state.sleepers.first().is_some_and(|(when, _)| *when <= state.now_ns());
+        (state.holds == 0 && !is_due).then_some(state.held)
     }
 
     /// Begins to note what comes due.
@@ -307,7 +318,10 @@ impl Clock for MovableClock {
     }
 
     fn hold(&self) -> Hold {
-        self.lock().holds += 1;
+        let mut state = self.lock();
+        state.holds += 1;
+        state.held += 1;
+        drop(state);
         Hold::new(Held(self.clone()))
     }
 

@@ -152,7 +152,10 @@ async fn a_sleep_of_the_machine_is_missed_at_any_speed() {
             };
             for minutes in fired {
                 let days: Vec<_> = minutes.iter().map(|minute| minute * MINUTE / DAY - fell_asleep).collect();
-                let expected: Vec<_> = made_up.iter().copied().chain(11..).take(days.len()).collect();
+                // Seen so late by a busy machine that the next one was due already: that is the latest then, and none is made up for.
+                let overtaken = catch_up == CatchUp::Latest && days[0] == 11;
+                let made_up = made_up.iter().copied().filter(|_| !overtaken);
+                let expected: Vec<_> = made_up.chain(11..).take(days.len()).collect();
                 assert_eq!(days, expected, "{speed} {catch_up:?}");
             }
             dispatcher.shutdown(Duration::ZERO).await;

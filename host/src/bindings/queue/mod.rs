@@ -13,14 +13,13 @@ pub mod store;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use miniflow_runtime::clock::Hold;
 use miniflow_runtime::storage::{Durability, StorageError};
 use miniflow_runtime::{Clock, Timestamp};
 use tokio::sync::Notify;
 
+use super::arrival::Arrival;
 use super::writer::{LateWriter, Writer, WriterError};
 use store::{BatchRule, Fate, Taken};
 
@@ -50,53 +49,6 @@ struct Shared {
     arrivals: Mutex<BTreeMap<String, Arc<Arrival>>>,
     /// Something came that may be the first to be too old.
     changed: Notify,
-}
-
-/// How a consumer learns of messages.
-#[derive(Default)]
-pub struct Arrival {
-    notify: Notify,
-    /// Consumers. For messages that nobody fetches the clock is not held.
-    awaited: AtomicUsize,
-    /// The clock, from the commit of messages until the consumer has looked.
-    hold: Mutex<Option<Hold>>,
-}
-
-impl Arrival {
-    fn tell(&self, clock: &dyn Clock) {
-        if self.awaited.load(Ordering::Acquire) > 0 {
-            *self.hold() = Some(clock.hold());
-        }
-        self.notify.notify_one();
-    }
-
-    /// Says that somebody waits for messages, and is yet to look for those that are there.
-    pub fn begin(&self, clock: &dyn Clock) {
-        self.awaited.fetch_add(1, Ordering::AcqRel);
-        self.tell(clock);
-    }
-
-    /// Says that whoever said so does not wait any more.
-    pub fn end(&self) {
-        if self.awaited.fetch_sub(1, Ordering::AcqRel) == 1 {
-            drop(self.take_hold());
-        }
-    }
-
-    /// Returns when messages have come since the last time. Cancel-safe.
-    pub async fn wait(&self) {
-        self.notify.notified().await;
-    }
-
-    /// The clock, if it is held for messages that nobody has looked at.
-    pub fn take_hold(&self) -> Option<Hold> {
-        self.hold().take()
-    }
-
-    fn hold(&self) -> MutexGuard<'_, Option<Hold>> {
-        // There is nothing to be half done.
-        self.hold.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Queues {

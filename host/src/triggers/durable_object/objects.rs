@@ -85,6 +85,7 @@ impl Objects {
     /// Has alarms go off from now on: the Workers are in place.
     pub fn ring(&self) {
         let shared = &self.shared;
+        shared.alarms.begin(&shared.clock);
         let ring = ring(shared.alarms.clone(), Arc::clone(&shared.clock), Arc::downgrade(shared));
         *self.ringing.lock().unwrap_or_else(PoisonError::into_inner) = Some(Ringing(tokio::spawn(ring)));
     }

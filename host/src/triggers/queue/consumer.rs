@@ -84,12 +84,14 @@ impl Consumer {
                 continue;
             }
             drop((moment.take(), arrived));
-            tokio::select! {
+            moment = tokio::select! {
+                biased;
                 () = &mut stopping => return,
-                hold = due => moment = Some(hold),
-                () = arrival.wait() => {}
-                Some(_) = deliveries.join_next(), if !deliveries.is_empty() => {}
-            }
+                hold = &mut due => Some(hold),
+                // The moment may come meanwhile: the clock is held before nobody waits for that any more.
+                () = arrival.wait() => Some(clock.hold()),
+                Some(_) = deliveries.join_next(), if !deliveries.is_empty() => Some(clock.hold()),
+            };
         }
     }
 

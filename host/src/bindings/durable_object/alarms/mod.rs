@@ -12,13 +12,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use miniflow_runtime::Timestamp;
+use miniflow_runtime::clock::Hold;
 use miniflow_runtime::storage::Durability;
-use tokio::sync::Notify;
+use miniflow_runtime::{Clock, Timestamp};
 
 use self::store::AlarmStore;
 use super::error::StorageError;
 use super::id::{Namespace, ObjectId};
+use crate::bindings::arrival::Arrival;
 
 /// An object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,7 +59,9 @@ struct Shared {
     /// Made with the first alarm. Locked while a commit takes its time; only from threads that may wait.
     store: Mutex<Option<AlarmStore>>,
     queue: Mutex<Queue>,
-    changed: Notify,
+    arrival: Arrival,
+    /// Of whoever waits for them.
+    clock: Mutex<Option<Arc<dyn Clock>>>,
 }
 
 #[derive(Default)]
@@ -107,7 +110,8 @@ impl Alarms {
             }
         }
         let (store, queue) = (Mutex::new(store), Mutex::new(queue));
-        Ok(Self(Arc::new(Shared { path, durability, store, queue, changed: Notify::new() })))
+        let (arrival, clock) = (Arrival::default(), Mutex::default());
+        Ok(Self(Arc::new(Shared { path, durability, store, queue, arrival, clock })))
     }
 
     /// Notes when the alarm of `object` goes off now. Blocks until it is durable.
@@ -131,7 +135,9 @@ impl Alarms {
     fn write(&self, object: &ObjectKey, alarm: Option<Alarm>, out: Option<bool>) -> Result<(), StorageError> {
         let written = self.write_store(object, alarm.as_ref());
         self.queue().put(object, alarm, out);
-        self.0.changed.notify_one();
+        if let Some(clock) = &*self.clock() {
+            self.0.arrival.tell(&**clock);
+        }
         written
     }
 
@@ -173,9 +179,27 @@ impl Alarms {
         due
     }
 
+    /// Says who waits for them: `clock` is held whenever [`Self::next`] may be another, until they have looked. One at a time.
+    pub fn begin(&self, clock: &Arc<dyn Clock>) {
+        if self.clock().replace(Arc::clone(clock)).is_some() {
+            self.0.arrival.end();
+        }
+        self.0.arrival.begin(&**clock);
+    }
+
     /// Returns when [`Self::next`] may be another. Cancel-safe.
     pub async fn changed(&self) {
-        self.0.changed.notified().await;
+        self.0.arrival.wait().await;
+    }
+
+    /// The clock, if it is held for a change that nobody has looked at.
+    #[must_use]
+    pub fn take_hold(&self) -> Option<Hold> {
+        self.0.arrival.take_hold()
+    }
+
+    fn clock(&self) -> MutexGuard<'_, Option<Arc<dyn Clock>>> {
+        self.0.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
