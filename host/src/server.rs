@@ -39,6 +39,7 @@ use crate::triggers::queue::Consumers;
 use crate::wasm::determinism::Determinism;
 use crate::wasm::network::Network;
 use crate::wasm::outside::Outside;
+use crate::wasm::tls::Authorities;
 use crate::wasm::{Compiler, EngineOptions, Loader, Runner, Services};
 
 /// What a session works with.
@@ -59,6 +60,8 @@ pub struct ServerOptions {
     pub time: Option<TimeMode>,
     /// Where Workers' requests may go.
     pub network: Network,
+    /// Whom they believe there, besides the web's authorities.
+    pub authorities: Authorities,
     /// Where Workers' lines go.
     pub logs: Arc<dyn LogSink>,
     /// `/__scheduled` fires a cron trigger.
@@ -88,6 +91,7 @@ impl ServerOptions {
             outside: None,
             time: None,
             network: Network::default(),
+            authorities: Authorities::default(),
             logs,
             test_scheduled: false,
             api_token: None,
@@ -134,6 +138,7 @@ impl Server {
             outside,
             time,
             network,
+            authorities,
             logs,
             test_scheduled,
             api_token,
@@ -155,7 +160,8 @@ impl Server {
         let moved = mover::restore(state.as_ref().map(StateDirectory::path), time, recorded);
         let clock: Arc<dyn Clock> = Arc::new(moved.clone());
         logs.keep_time(Arc::clone(&clock));
-        let services = Arc::new(Services::new(Arc::clone(&clock), logs).with_network(network));
+        let services = Services::new(Arc::clone(&clock), logs).with_network(network).with_authorities(authorities);
+        let services = Arc::new(services);
         let determinism = Arc::new(Determinism::new(strict_determinism));
         services.set_determinism(Arc::clone(&determinism));
         if let Some(outside) = outside {

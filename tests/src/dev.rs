@@ -230,7 +230,8 @@ impl Dev {
     fn command_of(&self, name: &str) -> Command {
         let program = program();
         let mut command = Command::new(&program);
-        let is_ours = |name: &str| name.starts_with("MINIFLOW_") || name == "CLOUDFLARE_ENV";
+        let ours = ["CLOUDFLARE_ENV", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"];
+        let is_ours = |name: &str| name.starts_with("MINIFLOW_") || ours.contains(&name);
         for (name, _) in std::env::vars_os().filter(|(name, _)| is_ours(&name.to_string_lossy())) {
             command.env_remove(name);
         }

@@ -282,11 +282,13 @@ fn describe(error: &ErrorCode) -> String {
         ErrorCode::ConnectionTerminated => "the connection was closed".to_owned(),
         ErrorCode::DnsTimeout | ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => "no such host".to_owned(),
         ErrorCode::TlsProtocolError => {
-            "no secure connection: the server does not speak TLS, or its certificate is not trusted".to_owned()
+            "no secure connection: the server does not speak TLS, or broke it off".to_owned()
         }
         ErrorCode::TlsCertificateError => "the certificate of the server is not trusted".to_owned(),
         ErrorCode::HttpRequestDenied => "the request was denied".to_owned(),
-        ErrorCode::HttpResponseTimeout => "timed out while waiting for the response".to_owned(),
+        ErrorCode::HttpResponseTimeout | ErrorCode::ConnectionReadTimeout => {
+            "timed out while waiting for the response".to_owned()
+        }
         ErrorCode::InternalError(Some(text)) => text.clone(),
         other => format!("{other:?}"),
     }

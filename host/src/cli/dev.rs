@@ -81,6 +81,10 @@ pub(super) struct DevArgs {
     )]
     allow_host: Vec<AllowedHost>,
 
+    /// Believe the certificate authorities of this PEM file too, such as a company's proxy has; so are those of $SSL_CERT_FILE and $NODE_EXTRA_CA_CERTS
+    #[arg(long, env = "MINIFLOW_CA_FILE", hide_env_values = true, value_name = "FILE")]
+    ca_file: Vec<PathBuf>,
+
     /// Fire a cron trigger by a request to /__scheduled?cron=EXPRESSION, as to /cdn-cgi/local/scheduled
     #[arg(long, env = "MINIFLOW_TEST_SCHEDULED", hide_env_values = true, value_parser = FalseyValueParser::new())]
     test_scheduled: bool,
@@ -223,6 +227,8 @@ pub struct DevOptions {
     pub allow_anyone: bool,
     /// Where Workers' requests may go.
     pub network: Network,
+    /// Files of authorities that they believe there, besides those of the web.
+    pub ca_files: Vec<PathBuf>,
     pub on_divergence: session::OnDivergence,
     /// What `run` reads that is another thing each time is an error.
     pub strict_determinism: bool,
@@ -275,6 +281,7 @@ impl DevArgs {
             api_token: self.api_token.clone(),
             allow_anyone: self.allow_anyone,
             network: Network::new(self.deny_net, self.allow_host.clone()),
+            ca_files: self.ca_file.clone(),
             on_divergence: match self.on_divergence {
                 OnDivergence::Pause => session::OnDivergence::Pause,
                 OnDivergence::Restart => session::OnDivergence::Restart,

@@ -4,6 +4,7 @@
 //! `report` is anything printed. The exit code is 0, 1 if the command failed, 2 if the arguments make no sense; of a command that checks
 //! something 1 if it has found something, 2 if it could not look.
 
+mod authorities;
 mod browser;
 mod check;
 pub mod client;

@@ -20,7 +20,7 @@ use super::keys::{Keyboard, Keys};
 use super::ports_file::PortsFile;
 use super::reporter::Reporter;
 use super::stop::Stop;
-use super::{browser, first, place, project};
+use super::{authorities, browser, first, place, project};
 use crate::bindings::logging::Level;
 use crate::config::{self, Problem, Problems, Project};
 use crate::dev::OWN_FOLDER;
@@ -31,6 +31,7 @@ use crate::server::{Server, ServerOptions};
 use crate::session::Built;
 use crate::wasm::default_cache_dir;
 use crate::wasm::network::Network;
+use crate::wasm::tls::Authorities;
 
 /// Runs `miniflow dev` until it is stopped.
 ///
@@ -63,6 +64,8 @@ async fn build_and_serve(args: DevArgs, reporter: &Reporter) -> Result<(), Probl
     }
     let options = args.options(first);
     place::alone_or_guarded(&options)?;
+    let (authorities, passed_over) = authorities::read(&options.ca_files, |name| std::env::var_os(name))?;
+    reporter.problems(&passed_over);
     // All of this comes before a build, which may take minutes.
     let listener = place::listen(options.address).await?;
     let ports_file = options.ports_file.as_deref().map(PortsFile::prepare).transpose()?;
@@ -80,7 +83,7 @@ async fn build_and_serve(args: DevArgs, reporter: &Reporter) -> Result<(), Probl
         let keys = project.without_effect.join("`, `");
         tracing::debug!("`{}`: of its configuration `{keys}` change nothing here", project.name);
     }
-    serve_until_stopped(workers, &options, listener, ports_file, reporter).await
+    serve_until_stopped(workers, &options, authorities, Place { listener, ports_file }, reporter).await
 }
 
 fn prepare_state(state: &StateFolder, project: &Project) -> Result<(), Problems> {
@@ -91,11 +94,17 @@ fn prepare_state(state: &StateFolder, project: &Project) -> Result<(), Problems>
     }
 }
 
+/// Where it is reached, and where that is told.
+struct Place {
+    listener: TcpListener,
+    ports_file: Option<PortsFile>,
+}
+
 async fn serve_until_stopped(
     workers: Vec<Worker>,
     options: &DevOptions,
-    listener: TcpListener,
-    ports_file: Option<PortsFile>,
+    authorities: Authorities,
+    Place { listener, ports_file }: Place,
     reporter: &Reporter,
 ) -> Result<(), Problems> {
     let server_options = ServerOptions {
@@ -120,6 +129,7 @@ async fn serve_until_stopped(
         strict_determinism: options.strict_determinism,
         time: options.time,
         network: options.network.clone(),
+        authorities,
         logs: Arc::new(reporter.console().clone()),
     };
     let built = |worker: &Worker| {

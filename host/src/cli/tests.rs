@@ -61,6 +61,7 @@ fn without_flags_there_are_defaults() {
             api_token: None,
             allow_anyone: false,
             network: Network::default(),
+            ca_files: Vec::new(),
             on_divergence: session::OnDivergence::Pause,
             strict_determinism: false,
             ports_file: None,
@@ -84,6 +85,7 @@ fn flags_are_taken() {
             api_token: None,
             allow_anyone: false,
             network: Network::default(),
+            ca_files: Vec::new(),
             on_divergence: session::OnDivergence::Pause,
             strict_determinism: false,
             ports_file: None,
@@ -94,6 +96,10 @@ fn flags_are_taken() {
     assert_eq!(options("dev --deny-net").network, Network::new(true, Vec::new()));
     let allowed = options("dev --allow-host a.test --allow-host *.b.test:80,[::1]").network;
     assert_eq!(allowed, Network::new(true, hosts(&["a.test", "*.b.test:80", "[::1]"])));
+    assert_eq!(
+        options("dev --ca-file a.pem --ca-file b.pem").ca_files,
+        [PathBuf::from("a.pem"), PathBuf::from("b.pem")]
+    );
     assert_eq!(options("dev --ephemeral --persist-to s").state, StateFolder::None);
     let levels =
         [("none", None), ("error", Some(Level::Error)), ("log", Some(Level::Info)), ("debug", Some(Level::Debug))];

@@ -17,10 +17,11 @@ use miniflow_runtime::clock::real;
 use miniflow_runtime::run::Busy;
 use wasmtime_wasi_http::p2::bindings::http::types as p2;
 use wasmtime_wasi_http::p3::bindings::http::types as p3;
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, default_send_request};
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::inward::{Call, CallError, DEPTH_MAX, Depth, Target, route};
 use super::outside::{self, Deed, Doer};
+use super::sending::{self, Connection};
 use super::services::Services;
 use crate::bindings::Bindings;
 use crate::bindings::durable_object::{ObjectKey, ObjectStorage};
@@ -45,9 +46,6 @@ impl Outbound {
         Self(caller)
     }
 }
-
-/// Drives the connection while the response is read.
-type Connection = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
 type Sending = Box<dyn Future<Output = Result<(http::Response<WasiBody>, Connection), Error>> + Send>;
 
@@ -87,10 +85,7 @@ impl WasiHttpHooks for Outbound {
                 (None, Some((outside, doer))) => {
                     (outside::ask(outside, doer, request).await?, Box::new(future::ready(Ok(()))) as _)
                 }
-                (None, None) => {
-                    let (response, connection) = default_send_request(request, options).await?;
-                    (response.map(WasiBody::new), Box::new(connection) as Connection)
-                }
+                (None, None) => sending::send(&services.tls, request, options).await?,
             };
             let Some(busy) = busy else { return Ok((response, connection)) };
             let response = response.map(|body| WasiBody::new(Awaited { body, run, busy: None }));

@@ -9,9 +9,11 @@ use futures::future::BoxFuture;
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use miniflow_runtime::{Run, StepKey};
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, default_send_request};
+use wasmtime_wasi_http::{Error, WasiBody};
 
+use super::sending;
 use super::services::Services;
+use super::tls::Tls;
 
 /// A run of a workflow that does something.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -108,10 +110,9 @@ fn whole(body: Bytes) -> WasiBody {
 /// When there is none.
 pub async fn send(request: Request<Bytes>) -> Result<Response<Bytes>, String> {
     let answer = async {
-        let options: Option<RequestOptions> = None;
-        let (response, connection) = default_send_request(request.map(whole), options).await?;
+        let (response, connection) = sending::send(&Tls::default(), request.map(whole), None).await?;
         let (head, body) = response.into_parts();
-        let (body, _) = futures::future::join(body.collect(), connection).await;
+        let (body, _) = futures::future::join(body.collect(), Box::into_pin(connection)).await;
         Ok::<_, Error>(Response::from_parts(head, body?.to_bytes()))
     };
     answer.await.map_err(|error| error.to_string())

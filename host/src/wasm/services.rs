@@ -9,6 +9,7 @@ use super::determinism::Determinism;
 use super::inward::Inward;
 use super::network::Network;
 use super::outside::Outside;
+use super::tls::{Authorities, Tls};
 use super::workers::Workers;
 use crate::bindings::kv::Namespaces;
 use crate::bindings::logging::LogSink;
@@ -24,6 +25,8 @@ pub struct Services {
     pub workers: Workers,
     /// Where their requests may go.
     pub(super) network: Network,
+    /// Whom they believe there.
+    pub(super) tls: Tls,
     runtime: SetOnce<Handle>,
     inward: SetOnce<Arc<dyn Inward>>,
     queues: OnceLock<Queues>,
@@ -39,14 +42,20 @@ impl Services {
         let (runtime, inward) = (SetOnce::new(), SetOnce::new());
         let (queues, namespaces) = (OnceLock::new(), OnceLock::new());
         let (outside, determinism) = (OnceLock::new(), OnceLock::new());
-        let (workers, network) = (Workers::default(), Network::default());
-        Self { clock, logs, workers, network, runtime, inward, queues, namespaces, outside, determinism }
+        let (workers, network, tls) = (Workers::default(), Network::default(), Tls::default());
+        Self { clock, logs, workers, network, tls, runtime, inward, queues, namespaces, outside, determinism }
     }
 
     /// Says where Workers' requests may go: anywhere, unless this is said.
     #[must_use]
     pub fn with_network(self, network: Network) -> Self {
         Self { network, ..self }
+    }
+
+    /// Says whom Workers' requests believe besides the web's authorities.
+    #[must_use]
+    pub fn with_authorities(self, authorities: Authorities) -> Self {
+        Self { tls: Tls::new(authorities), ..self }
     }
 
     /// Says which runtime it is. Guests that ask for it wait until then. Only the first call counts.

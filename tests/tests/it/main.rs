@@ -40,5 +40,6 @@ mod sessions;
 mod terminal;
 mod tidy;
 mod time;
+mod tls;
 mod verify;
 mod workflows;

@@ -8,15 +8,15 @@ use miniflow_tests::{Dev, Reply, Server, Sink};
 use serde_json::{Value, json};
 
 /// What comes of a request to `url` that is given up after `ms`.
-fn fetch_for(server: &Server, url: &str, ms: u64) -> Value {
+pub(crate) fn fetch_for(server: &Server, url: &str, ms: u64) -> Value {
     server.get(&format!("/try-fetch?url={url}&ms={ms}")).expect(200).json()
 }
 
-fn fetch(server: &Server, url: &str) -> Value {
+pub(crate) fn fetch(server: &Server, url: &str) -> Value {
     fetch_for(server, url, 60_000)
 }
 
-fn error(server: &Server, url: &str) -> String {
+pub(crate) fn error(server: &Server, url: &str) -> String {
     fetch(server, url)["error"].as_str().unwrap().to_owned()
 }
 
@@ -25,14 +25,14 @@ fn port(sink: &Sink) -> &str {
 }
 
 /// A server of one connection: what it does is `serve`.
-fn listen(serve: impl FnOnce(TcpStream) + Send + 'static) -> (String, thread::JoinHandle<()>) {
+pub(crate) fn listen(serve: impl FnOnce(TcpStream) + Send + 'static) -> (String, thread::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     (address, thread::spawn(move || serve(listener.accept().unwrap().0)))
 }
 
 /// Reads the head of a request.
-fn read_head(stream: &mut TcpStream) -> String {
+pub(crate) fn read_head(stream: &mut impl Read) -> String {
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
         head.push(byte[0]);
@@ -220,26 +220,5 @@ fn bodies_stream_through_to_another_server_and_back() {
     }
     exchange.finish();
     assert_eq!(exchange.receive(), None);
-    serving.join().unwrap();
-}
-
-/// A server without a certificate: what comes first is a TLS handshake that names it, and nothing of the request.
-#[test]
-fn https_begins_with_a_handshake_and_is_an_error_without_one() {
-    let (address, serving) = listen(|mut stream| {
-        let mut hello = [0; 5];
-        stream.read_exact(&mut hello).unwrap();
-        assert_eq!(hello[..2], [0x16, 0x03], "a handshake record");
-        let mut rest = vec![0; usize::from(u16::from_be_bytes([hello[3], hello[4]]))];
-        stream.read_exact(&mut rest).unwrap();
-        let text = String::from_utf8_lossy(&rest);
-        assert!(text.contains("localhost") && !text.contains("/secret"), "{text}");
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
-    });
-    let port = address.rsplit(':').next().unwrap();
-    let server = Dev::guest("behaviours").start();
-    let url = format!("https://localhost:{port}/secret");
-    let told = error(&server, &url);
-    assert!(told.starts_with(&format!("cannot fetch `{url}`: no secure connection")), "{told}");
     serving.join().unwrap();
 }
