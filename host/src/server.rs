@@ -269,6 +269,12 @@ impl Server {
         self.stores.consumers.queues()
     }
 
+    /// The KV namespaces of its Workers.
+    #[must_use]
+    pub fn namespaces(&self) -> &Namespaces {
+        &self.stores.namespaces
+    }
+
     /// What puts new builds and configurations in place while it is served.
     #[must_use]
     pub fn reloader(&self) -> Reloader {

@@ -105,6 +105,14 @@ impl Connected {
     pub(crate) fn members(&self) -> impl Iterator<Item = (&Arc<Member>, &Bindings)> {
         self.members.iter().map(|(member, bindings)| (member, bindings))
     }
+
+    /// The name of the workflow that the first Worker binds to `binding`.
+    #[must_use]
+    pub fn workflow(&self, binding: &str) -> Option<&str> {
+        let (member, _) = self.members.first()?;
+        let bound = member.workflows.iter().find(|entry| entry.binding.as_deref() == Some(binding));
+        bound.map(|entry| entry.name.as_str())
+    }
 }
 
 impl Session {

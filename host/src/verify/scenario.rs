@@ -110,7 +110,8 @@ impl Scenario {
 }
 
 /// Whether `text` is `pattern`, in which `*` stands for any text.
-fn is_like(text: &str, pattern: &str) -> bool {
+#[must_use]
+pub fn is_like(text: &str, pattern: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else { return text == pattern };
     let Some(text) = text.strip_prefix(first) else { return false };
     (0..=text.len()).filter(|at| text.is_char_boundary(*at)).any(|at| is_like(&text[at..], rest))

@@ -15,13 +15,19 @@ impl Console {
         self.lock().clone()
     }
 
-    /// Shows what was logged, where the test shows why it has failed.
-    pub(crate) fn show(&self) {
+    /// Shows what was logged, and why requests were `refused`, where the test shows why it has failed.
+    pub(crate) fn show(&self, refused: &[String]) {
         let lines = self.lock();
-        if lines.is_empty() {
+        if lines.is_empty() && refused.is_empty() {
             return;
         }
-        let mut text = String::from("--- the Worker logged:\n");
+        let mut text = String::new();
+        for why in refused {
+            text.push_str(&format!("--- {why}\n"));
+        }
+        if !lines.is_empty() {
+            text.push_str("--- the Worker logged:\n");
+        }
         for line in lines.iter() {
             if let Some(instance) = &line.instance {
                 text.push_str(&format!("{}/{} ", instance.workflow, instance.id));

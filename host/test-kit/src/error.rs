@@ -38,6 +38,14 @@ pub enum Error {
     /// What a binding answers in production as well.
     #[error("{}", .0.message)]
     Api(ApiError),
+    /// The same of a KV namespace or a queue.
+    #[error("{message}")]
+    Binding {
+        /// The stable part, such as `kv.invalid_key`.
+        code: &'static str,
+        /// In words.
+        message: String,
+    },
     /// Something is not what it was taken for, such as a body that is not JSON.
     #[error("{0}")]
     Data(String),

@@ -19,30 +19,43 @@
 //! Promises: a Worker under test is the one that is served, run by the same code; nothing of it is made up but what the test says. Any executor
 //! will do, and none: [`block_on`].
 
+mod bindings;
 mod clock;
 mod console;
+mod content;
 mod dispatch;
 mod error;
+mod fixtures;
 mod http;
 mod introspect;
+mod matrix;
 mod modifier;
+mod objects;
 mod outbound;
 mod process;
 mod running;
+mod secrets;
 mod worker;
 mod workflow;
 
+pub use bindings::{Kv, Message, QueueProducer};
 pub use clock::{Clock, Length};
 pub use dispatch::{QueueMessage, QueueResult, RetryBatch, RetryMessage, ScheduledResult};
 pub use error::Error;
 pub use http::{Body, Response};
 pub use introspect::{InstanceIntrospector, WorkflowIntrospector};
+pub use matrix::{CrashReport, Scenario, crash_matrix};
+pub use miniflow::bindings::kv::{Entry, ListOptions, Listed, Page, PutOptions};
 pub use miniflow::bindings::logging::{Level, LogLine};
+pub use miniflow::bindings::queue::Metrics;
+pub use miniflow::verify::matrix::{Finding, Harm};
+pub use miniflow::verify::scenario::Stub;
 pub use miniflow_runtime::clock::TimeMode;
 pub use miniflow_runtime::dispatcher::RestartFrom;
 pub use miniflow_runtime::mover::Moved;
 pub use miniflow_runtime::{CreateOptions, ErrorInfo, InstanceStatus, StepKind, Timestamp};
 pub use modifier::{All, Modifier, Step, StepError, Steps};
+pub use objects::{DurableObject, DurableObjects};
 pub use running::TestWorker;
 pub use worker::Worker;
 pub use workflow::{Instance, Status, Workflow};

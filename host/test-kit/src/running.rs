@@ -6,11 +6,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, Request, header};
 use http_body_util::{BodyExt as _, Full};
+use miniflow::bindings::kv::Namespaces;
 use miniflow::bindings::logging::{LogLine, LogSink};
 use miniflow::bindings::queue::Queues;
 use miniflow::config::WorkflowEntry;
 use miniflow::server::{Server, ServerOptions};
 use miniflow::session::{Built, Member, Session};
+use miniflow::triggers::durable_object::Objects;
 use miniflow::triggers::http::Fetch;
 use miniflow::wasm::Generation;
 use miniflow::wasm::outside::Outside;
@@ -24,8 +26,9 @@ use crate::console::Console;
 use crate::error::Error;
 use crate::http::{Body, Response};
 use crate::introspect::{InstanceIntrospector, WorkflowIntrospector};
-use crate::outbound::Outbound;
+use crate::outbound::{Outbound, Shared};
 use crate::process::Process;
+use crate::secrets::Secrets;
 use crate::workflow::Workflow;
 
 /// Before it is looked again whether there is something to skip to, at first and at most.
@@ -51,6 +54,8 @@ pub(crate) struct Running {
     pub(crate) mover: Mover,
     fetch: Fetch,
     pub(crate) queues: Queues,
+    pub(crate) namespaces: Namespaces,
+    pub(crate) objects: Objects,
     session: Session,
     members: Vec<Arc<Member>>,
     console: Arc<Console>,
@@ -67,11 +72,12 @@ impl TestWorker {
     ) -> Result<Self, Error> {
         let console = Arc::new(Console::default());
         let scripts = Arc::new(Scripts::default());
-        let outbound = Arc::new(Outbound::default());
+        let secrets = Secrets::of(workers.iter().map(|worker| &worker.project));
+        let outbound = Arc::new(Outbound::new(secrets));
         let options = ServerOptions {
             compiler: Some(process.compiler.clone()),
             scripts: Some(Arc::clone(&scripts)),
-            outside: Some(Arc::clone(&outbound) as Arc<dyn Outside>),
+            outside: Some(Arc::new(Shared(Arc::clone(&outbound))) as Arc<dyn Outside>),
             time: Some(settings.time),
             fires: settings.fires,
             ..ServerOptions::in_memory(Arc::clone(&console) as Arc<dyn LogSink>)
@@ -85,6 +91,8 @@ impl TestWorker {
             mover: server.mover().clone(),
             fetch: server.fetch().clone(),
             queues: server.queues().clone(),
+            namespaces: server.namespaces().clone(),
+            objects: server.objects().clone(),
             session: server.session().clone(),
             members: server.session().members(),
             server: Some(server),
@@ -249,7 +257,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.console.show();
+            self.console.show(&self.outbound.refused());
         }
         if let Some(server) = self.server.take() {
             self.process.spawn(server.stop(Duration::ZERO));

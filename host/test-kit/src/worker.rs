@@ -2,12 +2,16 @@
 
 use std::panic::Location;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use miniflow::config::{self, LoadOptions, Project};
-use miniflow::session::Built;
+use miniflow::session::{Built, Connected, Session};
+use miniflow::wasm::{Loader, Services};
+use miniflow_runtime::SystemClock;
 use miniflow_runtime::clock::TimeMode;
 
+use crate::console::Console;
 use crate::error::Error;
 use crate::process::{Process, process};
 use crate::running::{Settings, TestWorker};
@@ -114,11 +118,25 @@ impl Worker {
     }
 
     async fn start_here(self, process: &'static Process) -> Result<TestWorker, Error> {
+        let workers = self.all_built(process).await?;
+        TestWorker::start(process, workers, self.settings).await
+    }
+
+    /// It and those beside it, loaded and connected, without running.
+    pub(crate) async fn connected(self, process: &'static Process) -> Result<Connected, Error> {
+        let services = Arc::new(Services::new(SystemClock::shared(), Arc::new(Console::default())));
+        let session =
+            Session::new(Loader::with(process.compiler.clone(), Arc::clone(&services)), services.workers.clone());
+        let (members, _) = session.load_all(self.all_built(process).await?).await?;
+        Ok(session.connect(members)?)
+    }
+
+    async fn all_built(&self, process: &'static Process) -> Result<Vec<Built>, Error> {
         let mut workers = vec![self.built(process).await?];
         for other in &self.beside {
             workers.push(other.built(process).await?);
         }
-        TestWorker::start(process, workers, self.settings).await
+        Ok(workers)
     }
 
     async fn built(&self, process: &'static Process) -> Result<Built, Error> {

@@ -1,7 +1,10 @@
 //! The test kit: real Workers in this process.
 
+mod bindings;
+mod crashes;
 mod dispatch;
 mod examples;
+mod fixtures;
 mod introspection;
 mod outbound;
 mod side_by_side;
@@ -67,7 +70,7 @@ fn a_test_needs_no_executor() {
     miniflow_test::block_on(async {
         let worker = introspection().await;
         let error = worker.workflow("NOTHING").err().unwrap();
-        let text = r#"No Workflow binding named "NOTHING" found in "introspection" worker. It has: MODERATOR, STREAMER, UNDOER"#;
+        let text = r#"No Workflow binding named "NOTHING" found in "introspection" worker. It has: MODERATOR, STREAMER, UNDOER, ASKER"#;
         assert_eq!(error.to_string(), text);
     });
 }
