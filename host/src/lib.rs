@@ -9,6 +9,7 @@ pub mod bindings;
 pub mod cli;
 pub mod config;
 pub mod dev;
+pub mod introspect;
 pub mod report;
 pub mod server;
 pub mod session;

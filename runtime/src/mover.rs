@@ -19,6 +19,9 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Before it is looked again whether everything has happened: guests that come to rest do not always tell.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
+/// The same while something else is waited for, at most.
+const LOOK_AGAIN_MAX: Duration = Duration::from_millis(16);
+
 /// How often to look whether there is something to skip to while nothing is.
 const IDLE: Duration = Duration::from_millis(2);
 
@@ -251,6 +254,27 @@ impl Mover {
         let wake = [still.next_wake, self.0.clock.next_nap()].into_iter().flatten().min()?;
         let is_ahead = wake > self.0.clock.now() && wake <= LATEST && self.0.clock.mode() == TimeMode::Skip;
         if is_ahead { self.run_to(wake).await.ok() } else { None }
+    }
+
+    /// Awaits `work`, and skips idle time meanwhile if the clock is in that mode. Cancel-safe.
+    pub async fn skipping<F: Future>(&self, what: Skip, work: F) -> F::Output {
+        let skipping = async {
+            let (least, most) = (LOOK_AGAIN, LOOK_AGAIN_MAX);
+            let mut pause = least;
+            loop {
+                if self.skip_once(what).await.is_some() {
+                    pause = least;
+                } else {
+                    real::sleep(pause).await;
+                    pause = (pause * 2).min(most);
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            done = work => done,
+            () = skipping => unreachable!("it goes on until it is dropped"),
+        }
     }
 
     /// Goes to `target` from moment to moment.

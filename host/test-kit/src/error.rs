@@ -1,11 +1,11 @@
 //! What can go wrong in a test, in words for whoever reads its output.
 
 use std::fmt;
-use std::time::Duration;
 
 use miniflow::config::Problems;
+use miniflow::introspect::IntrospectError;
+use miniflow_runtime::ApiError;
 use miniflow_runtime::mover::MoveError;
-use miniflow_runtime::{ApiError, ErrorInfo, InstanceStatus};
 
 /// Why something could not be done. `unwrap` in a test shows its text, not its parts.
 #[derive(thiserror::Error)]
@@ -49,55 +49,9 @@ pub enum Error {
     /// Something is not what it was taken for, such as a body that is not JSON.
     #[error("{0}")]
     Data(String),
-    /// Misuse of introspection, in the words of the official one.
+    /// What introspection cannot do, or has waited for in vain.
     #[error("{0}")]
-    Introspection(String),
-    /// The instance can never come to the status that is waited for.
-    #[error(
-        "[WorkflowIntrospector] The Workflow instance {id} has reached status '{reached}'. This is a finite status that prevents it from ever reaching the expected status of '{expected}'. {doing}"
-    )]
-    Unreachable {
-        /// The instance.
-        id: String,
-        /// Its status.
-        reached: InstanceStatus,
-        /// What was waited for.
-        expected: InstanceStatus,
-        /// What became of it.
-        doing: String,
-    },
-    /// The step that is waited for has failed.
-    #[error("step `{step}` of the instance {id} has failed: {error}")]
-    StepFailed {
-        /// The instance.
-        id: String,
-        /// The step, as `<name>-<count>`.
-        step: String,
-        /// Why.
-        error: ErrorInfo,
-    },
-    /// The instance has come to its end, and the step that is waited for to none.
-    #[error("the instance {id} has ended, and step `{step}` has no result: {doing}")]
-    StepMissing {
-        /// The instance.
-        id: String,
-        /// The step, as `<name>-<count>`.
-        step: String,
-        /// What became of the instance.
-        doing: String,
-    },
-    /// What is waited for has not come.
-    #[error("gave up after {patience:?} waiting for {what} of the instance {id}: {doing}")]
-    GaveUp {
-        /// The instance.
-        id: String,
-        /// For what.
-        what: String,
-        /// How long it was waited, real time.
-        patience: Duration,
-        /// What the instance is doing instead.
-        doing: String,
-    },
+    Introspection(IntrospectError),
     /// The clock was not moved, or not to the end.
     #[error("{0}")]
     Time(MoveError),
@@ -112,6 +66,15 @@ impl fmt::Debug for Error {
 impl From<ApiError> for Error {
     fn from(error: ApiError) -> Self {
         Self::Api(error)
+    }
+}
+
+impl From<IntrospectError> for Error {
+    fn from(error: IntrospectError) -> Self {
+        match error {
+            IntrospectError::Api(error) => Self::Api(error),
+            error => Self::Introspection(error),
+        }
     }
 }
 

@@ -48,6 +48,7 @@ pub use matrix::{CrashReport, Scenario, crash_matrix};
 pub use miniflow::bindings::kv::{Entry, ListOptions, Listed, Page, PutOptions};
 pub use miniflow::bindings::logging::{Level, LogLine};
 pub use miniflow::bindings::queue::Metrics;
+pub use miniflow::introspect::IntrospectError;
 pub use miniflow::verify::matrix::{Finding, Harm};
 pub use miniflow::verify::scenario::Stub;
 pub use miniflow_runtime::clock::TimeMode;

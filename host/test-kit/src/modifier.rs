@@ -1,5 +1,6 @@
 //! What a test has to say about the steps of an instance.
 
+use std::fmt;
 use std::sync::Arc;
 
 use miniflow_runtime::script::{Directed, Direction, Selected, StepRef};
@@ -28,6 +29,12 @@ impl From<String> for Step {
 impl From<(&str, u32)> for Step {
     fn from((name, index): (&str, u32)) -> Self {
         Self(StepRef::new(name, index))
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.0.name, self.0.index)
     }
 }
 

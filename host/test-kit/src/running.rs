@@ -10,6 +10,7 @@ use miniflow::bindings::kv::Namespaces;
 use miniflow::bindings::logging::{LogLine, LogSink};
 use miniflow::bindings::queue::Queues;
 use miniflow::config::WorkflowEntry;
+use miniflow::introspect::{IntrospectError, Introspection};
 use miniflow::server::{Server, ServerOptions};
 use miniflow::session::{Built, Member, Session};
 use miniflow::triggers::durable_object::Objects;
@@ -17,7 +18,7 @@ use miniflow::triggers::http::Fetch;
 use miniflow::wasm::Generation;
 use miniflow::wasm::outside::Outside;
 use miniflow_runtime::Handle;
-use miniflow_runtime::clock::{TimeMode, real};
+use miniflow_runtime::clock::TimeMode;
 use miniflow_runtime::mover::{Mover, Skip};
 use miniflow_runtime::script::Scripts;
 
@@ -30,9 +31,6 @@ use crate::outbound::{Outbound, Shared};
 use crate::process::Process;
 use crate::secrets::Secrets;
 use crate::workflow::Workflow;
-
-/// Before it is looked again whether there is something to skip to, at first and at most.
-const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(16));
 
 /// Under which conditions.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +57,7 @@ pub(crate) struct Running {
     session: Session,
     members: Vec<Arc<Member>>,
     console: Arc<Console>,
-    pub(crate) scripts: Arc<Scripts>,
+    pub(crate) introspection: Introspection,
     pub(crate) outbound: Arc<Outbound>,
     pub(crate) patience: Duration,
 }
@@ -85,6 +83,7 @@ impl TestWorker {
         let server = Server::start(workers, options).await?;
         // It is set once, for it was made above.
         let _ = outbound.clock.set(server.mover().clock().clone());
+        let introspection = Introspection::new(scripts, server.instances(), server.mover().clone());
         Ok(Self(Arc::new(Running {
             process,
             handle: server.instances(),
@@ -97,7 +96,7 @@ impl TestWorker {
             members: server.session().members(),
             server: Some(server),
             console,
-            scripts,
+            introspection,
             outbound,
             patience: settings.patience,
         })))
@@ -162,12 +161,10 @@ impl TestWorker {
     /// When there is no such binding.
     pub fn introspect_instance(&self, binding: &str, id: &str) -> Result<InstanceIntrospector, Error> {
         if binding.is_empty() || id.is_empty() {
-            return Err(Error::Introspection(
-                "[WorkflowIntrospector] Workflow binding and instance id are required.".to_owned(),
-            ));
+            return Err(misuse("[WorkflowIntrospector] Workflow binding and instance id are required."));
         }
         let entry = self.0.entry(binding)?;
-        Ok(InstanceIntrospector::new(self.clone(), entry.name.clone(), id.to_owned()))
+        Ok(InstanceIntrospector::new(self.clone(), &entry.name, id))
     }
 
     /// Looks into all instances that are made from now on of the workflow that is bound to this name. One at a time of each workflow.
@@ -177,7 +174,7 @@ impl TestWorker {
     /// When there is no such binding, or somebody does it already.
     pub fn introspect(&self, binding: &str) -> Result<WorkflowIntrospector, Error> {
         if binding.is_empty() {
-            return Err(Error::Introspection("[WorkflowIntrospector] Workflow binding is required.".to_owned()));
+            return Err(misuse("[WorkflowIntrospector] Workflow binding is required."));
         }
         let entry = self.0.entry(binding)?;
         WorkflowIntrospector::begin(self.clone(), binding, entry.name.clone())
@@ -234,24 +231,12 @@ impl Running {
 
     /// Awaits `work`, and skips idle time meanwhile if that is how the clock goes.
     pub(crate) async fn skipping<F: Future>(&self, what: Skip, work: F) -> F::Output {
-        let skipping = async {
-            let (least, most) = LOOK_AGAIN;
-            let mut pause = least;
-            loop {
-                if self.mover.skip_once(what).await.is_some() {
-                    pause = least;
-                } else {
-                    real::sleep(pause).await;
-                    pause = (pause * 2).min(most);
-                }
-            }
-        };
-        tokio::select! {
-            biased;
-            done = work => done,
-            () = skipping => unreachable!("it goes on until it is dropped"),
-        }
+        self.mover.skipping(what, work).await
     }
+}
+
+fn misuse(text: &str) -> Error {
+    IntrospectError::Misuse(text.to_owned()).into()
 }
 
 impl Drop for Running {

@@ -119,7 +119,7 @@ impl Instance {
     /// Looks into it.
     #[must_use]
     pub fn introspect(&self) -> InstanceIntrospector {
-        InstanceIntrospector::new(self.worker.clone(), self.workflow.clone(), self.id.clone())
+        InstanceIntrospector::new(self.worker.clone(), &self.workflow, &self.id)
     }
 
     /// What it is doing, as the binding says it.
