@@ -163,7 +163,7 @@ impl Mover {
         let _turn = self.0.turn.lock().await;
         let from = self.0.clock.now();
         let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        self.run_to(from.plus_ms(ms)).await
+        self.run_to(from.plus_ms(ms), None).await
     }
 
     /// Moves the clock to `when`.
@@ -173,7 +173,7 @@ impl Mover {
     pub async fn set(&self, when: Timestamp) -> Result<Moved, MoveError> {
         let _turn = self.0.turn.lock().await;
         let now = self.0.clock.now();
-        if when < now { Err(MoveError::Past { now }) } else { self.run_to(when).await }
+        if when < now { Err(MoveError::Past { now }) } else { self.run_to(when, None).await }
     }
 
     /// Moves the clock to the next moment at which something happens, and lets it happen.
@@ -188,7 +188,7 @@ impl Mover {
                 Err(MoveError::AtWork { names, moved: Moved { from, to: self.0.clock.now(), due: Vec::new() } })
             }
             Ok(still) => match self.next_moment(still) {
-                Some(at) if at <= LATEST => self.run_to(at).await,
+                Some(at) if at <= LATEST => self.run_to(at, None).await,
                 _ => Err(MoveError::NothingToCome),
             },
         }
@@ -251,9 +251,10 @@ impl Mover {
         }
         let _turn = self.0.turn.lock().await;
         let still = self.settle(what == Skip::All).await.ok()?.ok()?;
-        let wake = [still.next_wake, self.0.clock.next_nap()].into_iter().flatten().min()?;
-        let is_ahead = wake > self.0.clock.now() && wake <= LATEST && self.0.clock.mode() == TimeMode::Skip;
-        if is_ahead { self.run_to(wake).await.ok() } else { None }
+        let wake = self.wake(still).filter(|wake| *wake > self.0.clock.now())?;
+        let moved = self.run_to(wake, Some(what)).await.ok()?;
+        // Whoever was to be woken may have gone before the first jump.
+        (moved.to >= wake || !moved.due.is_empty()).then_some(moved)
     }
 
     /// Awaits `work`, and skips idle time meanwhile if the clock is in that mode. Cancel-safe.
@@ -277,8 +278,15 @@ impl Mover {
         }
     }
 
-    /// Goes to `target` from moment to moment.
-    async fn run_to(&self, target: Timestamp) -> Result<Moved, MoveError> {
+    /// When the first of those wakes for whom idle time is skipped; none as well when the clock goes another way.
+    fn wake(&self, still: Stillness) -> Option<Timestamp> {
+        let wake = [still.next_wake, self.0.clock.next_nap()].into_iter().flatten().min()?;
+        (wake <= LATEST && self.0.clock.mode() == TimeMode::Skip).then_some(wake)
+    }
+
+    /// Goes to `target` from moment to moment; one that is gone to for the sake of a `skip` only as long as there is somebody to be woken by
+    /// then, for what happens on the way may end the wait.
+    async fn run_to(&self, target: Timestamp, skip: Option<Skip>) -> Result<Moved, MoveError> {
         if target > LATEST {
             return Err(MoveError::TooFar);
         }
@@ -288,8 +296,9 @@ impl Mover {
         self.keep(clock.offset().saturating_add(target.since(from)));
         clock.record();
         let stopped = loop {
-            match self.settle(false).await? {
+            match self.settle(skip == Some(Skip::All)).await? {
                 Err(names) => break Some(names),
+                Ok(still) if skip.is_some() && self.wake(still).is_none_or(|wake| wake > target) => break None,
                 Ok(still) => match self.next_moment(still) {
                     Some(at) if at <= target => clock.jump_to(at),
                     _ if clock.now() < target => clock.jump_to(target),
@@ -298,6 +307,9 @@ impl Mover {
             }
         };
         let moved = Moved { from, to: clock.now(), due: clock.recorded() };
+        if moved.to < target {
+            self.keep(clock.offset());
+        }
         match stopped {
             None => Ok(moved),
             Some(names) => Err(MoveError::AtWork { names, moved }),

@@ -140,6 +140,7 @@ fn of_config(file: &Path, options: &LoadOptions, problems: &mut Problems) -> Res
         cpu_ms: settings.cpu_ms,
         workflows: Some(settings.workflows),
         crons: settings.crons,
+        crons_place: settings.crons_place,
         queue_producers: settings.queues.producers,
         queue_consumers: settings.queues.consumers,
         durable_objects: settings.durable_objects,

@@ -32,6 +32,8 @@ pub struct Project {
     pub workflows: Option<Vec<WorkflowEntry>>,
     /// When the Worker is called because time came.
     pub crons: Vec<Cron>,
+    /// Where the first of them is written.
+    pub crons_place: Option<Place>,
     /// The queues that the Worker sends to.
     pub queue_producers: Vec<QueueProducer>,
     /// The queues that the Worker is called with.
@@ -70,6 +72,7 @@ impl Project {
             cpu_ms: None,
             workflows: None,
             crons: Vec::new(),
+            crons_place: None,
             queue_producers: Vec::new(),
             queue_consumers: Vec::new(),
             durable_objects: Vec::new(),

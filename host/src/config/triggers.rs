@@ -4,7 +4,7 @@ use miniflow_runtime::Cron;
 
 use super::crons;
 use super::fields::{check_keys, wrong_type};
-use super::problem::{Problem, Problems};
+use super::problem::{Place, Problem, Problems};
 use super::raw::{Document, Node};
 
 /// Where events can come from.
@@ -44,6 +44,12 @@ pub(super) fn crons(document: &Document, problems: &mut Problems) -> Vec<Cron> {
         }
     }
     found
+}
+
+/// Returns the place of the first cron trigger of `document`.
+pub(super) fn first_cron(document: &Document) -> Option<Place> {
+    let first = document.root.get("triggers")?.get("crons")?.items()?.first()?;
+    Some(document.place(first.offset))
 }
 
 /// Returns the list under `key` of `triggers`.

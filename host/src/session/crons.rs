@@ -5,7 +5,8 @@ use miniflow_runtime::dispatcher::CronTrigger;
 use miniflow_runtime::engine::limits;
 
 use super::connect::View;
-use crate::config::{Problem, Problems};
+use crate::config::{Problem, Problems, Project};
+use crate::wasm::Generation;
 
 /// The cron triggers of all Workers.
 pub(super) fn triggers(views: &[View<'_>]) -> Vec<CronTrigger> {
@@ -15,6 +16,24 @@ pub(super) fn triggers(views: &[View<'_>]) -> Vec<CronTrigger> {
         crons.into_iter().map(move |cron| CronTrigger { worker: worker.clone(), cron })
     };
     views.iter().flat_map(of).collect()
+}
+
+/// Points out that a Worker is to be called by cron triggers and cannot. It is served all the same, as in production: each of them fails.
+pub(super) fn check(project: &Project, generation: &Generation) -> Option<Problem> {
+    let (by, them) = match project.crons.as_slice() {
+        _ if generation.has_scheduled() => return None,
+        [] => return None,
+        [only] => (format!("the cron trigger `{only}`"), "it"),
+        several => (format!("{} cron triggers", several.len()), "them"),
+    };
+    let worker = &project.name;
+    let problem =
+        Problem::warning(format!("the Worker `{worker}` is to be called by {by}, and has no handler for {them}"));
+    let problem = match &project.crons_place {
+        Some(place) => problem.at(place.clone()),
+        None => problem,
+    };
+    Some(problem.with_hint("add a function with `#[event(scheduled)]`, or remove `triggers.crons`"))
 }
 
 /// Complains about more of them than an account may have.

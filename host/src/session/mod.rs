@@ -149,6 +149,7 @@ impl Session {
             warnings.push(Problem::warning(message));
         }
         queues::check(&project, &generation)?;
+        warnings.extend(crons::check(&project, &generation));
         let classes: Vec<_> = generation.classes().iter().map(|class| class.name.as_str()).collect();
         let bound = project.bind_classes(&classes)?;
         warnings.extend(bound.warnings);

@@ -1,8 +1,8 @@
 //! The state and the loop.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -21,6 +21,7 @@ use super::{
 };
 use crate::clock::{Clock, Stopwatch, Timestamp, real};
 use crate::engine::{Answer, Command, Context, Entry, Refusal, Stamped, StepNo};
+use crate::run::Run;
 use crate::script::Scripts;
 use crate::storage::{Storage, Write};
 
@@ -79,6 +80,8 @@ pub(super) struct Core<S> {
     /// Who wants to know when nothing happens any more.
     pub(super) still_asked: Vec<StillAsked>,
     pub(super) wakes: Wakes,
+    /// Guests that were to be dropped while they waited on the clock.
+    pub(super) napping: Vec<Weak<Run>>,
     /// To be looked at after the commit: may they leave memory?
     pub(super) leaving: Vec<InstanceKey>,
     /// What fires when.

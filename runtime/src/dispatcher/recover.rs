@@ -51,6 +51,7 @@ impl<S: Storage> Core<S> {
             expiry_changed: false,
             still_asked: Vec::new(),
             wakes: super::still::Wakes::new(),
+            napping: Vec::new(),
             leaving: Vec::new(),
             crons: Timetable::new(crons.catch_up, crons.fires),
             triggers: crons.triggers,

@@ -292,6 +292,7 @@ impl<S: Storage> Core<S> {
         }
         let start = Start { key, workflow: resident.fixed.workflow.clone(), slot: active.slot };
         self.leaving.push(key);
+        self.is_over(&active.run);
         if keep_slot {
             return Some(start);
         }

@@ -4,6 +4,7 @@
 //! user event, or code that is not there. Never does: move the clock.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Weak};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
@@ -12,6 +13,7 @@ use super::core::{Core, WHOLE_INSTANCE};
 use super::message::{InstanceKey, Message};
 use crate::clock::Timestamp;
 use crate::engine::{Instance, StepNo, StepState};
+use crate::run::Run;
 use crate::storage::{NewInstance, Storage};
 
 /// What is to come when nothing can happen any more.
@@ -55,6 +57,15 @@ impl<S: Storage> Core<S> {
             && self.replies.is_empty()
             && self.next_moment().is_none_or(|at| at > now)
             && self.working().next().is_none()
+            && !self.napping.iter().any(naps)
+    }
+
+    /// The run is over. If its guest is to be dropped while it waits on the clock, that wait looks until then as if somebody were to be woken.
+    pub(super) fn is_over(&mut self, run: &Arc<Run>) {
+        if run.naps_in_vain() {
+            self.napping.retain(naps);
+            self.napping.push(Arc::downgrade(run));
+        }
     }
 
     /// Instances whose guests are not done with the present moment.
@@ -129,6 +140,10 @@ impl<S: Storage> Core<S> {
 /// When the next of its sleeps and delays before an attempt ends.
 pub(super) fn next_wake(instance: &Instance) -> Option<Timestamp> {
     instance.deadlines().filter(|(step, _)| wakes(instance, *step)).map(|(_, at)| at).min()
+}
+
+fn naps(run: &Weak<Run>) -> bool {
+    run.upgrade().is_some_and(|run| run.naps_in_vain())
 }
 
 fn wakes(instance: &Instance, step: StepNo) -> bool {

@@ -407,6 +407,11 @@ impl Run {
         Busy { run: Arc::clone(self), naps: true }
     }
 
+    /// Whether the guest waits on the clock by itself, and is to be dropped before it wakes.
+    pub(crate) fn naps_in_vain(&self) -> bool {
+        self.stopping.load(Ordering::Acquire) && self.lock().napping > 0
+    }
+
     /// Says whether the guest cannot begin because its code is not there.
     pub fn lacks_code(&self, lacks: bool) {
         self.lock().at_rest = lacks;

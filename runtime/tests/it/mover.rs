@@ -3,19 +3,20 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures::future::join;
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, join};
 use miniflow_runtime::clock::{Due, MovableClock, Stopwatch, TimeMode};
 use miniflow_runtime::dispatcher::CronOptions;
-use miniflow_runtime::engine::limits;
-use miniflow_runtime::mover::{self, MoveError, Mover};
+use miniflow_runtime::engine::{RetryDelay, limits};
+use miniflow_runtime::mover::{self, MoveError, Mover, Skip};
 use miniflow_runtime::storage::{Durability, SqliteStorage};
 use miniflow_runtime::testing::{MemoryStorage, ScriptedRunner};
 use miniflow_runtime::{
-    Bytes, Clock, Dispatcher, DurationSpec, ErrorInfo, Handle, InstanceStatus, Options, Run, Timestamp,
-    WorkflowDefinition,
+    Busy, Bytes, Clock, Dispatcher, DurationSpec, ErrorInfo, Handle, InstanceStatus, Options, RetryOptions, Run,
+    StepOptions, Timestamp, WorkflowDefinition,
 };
 
-use crate::guest::step;
+use crate::guest::{step, step_with};
 use crate::world::{Gate, boom, bytes, text, with_id};
 
 const HOUR: u64 = 3_600_000;
@@ -331,6 +332,71 @@ async fn idle_time_is_skipped_for_sleeps_and_not_for_time_outs() {
     }
     assert_eq!(text(&session.handle.status("w", "one").await.unwrap().output.unwrap()), "\"here\"");
     skipping.abort();
+    session.stop().await;
+}
+
+#[tokio::test]
+async fn a_skip_ends_where_the_wait_ends_that_it_was_for() {
+    let session = session(TimeMode::Skip, |run, said| async move {
+        let retries = RetryOptions { limit: 0, delay: RetryDelay::Fixed(hours(0)), backoff: None };
+        let options = StepOptions { retries: Some(retries), timeout: Some(hours(1)), ..StepOptions::default() };
+        // It would wake after a day, if it were given that long.
+        let body = |_| async {
+            let nap = run.clock().nap_until_ns(a_day_on(&run));
+            let napping = run.napping();
+            nap.await;
+            drop(napping);
+            said.add(&run, "woken");
+            Ok(bytes("woken"))
+        };
+        step_with(&run, "naps", options, body).await
+    });
+    session.create().await;
+    while session.status().await != InstanceStatus::Errored {
+        let _ = session.mover.skip_once(Skip::All).await;
+    }
+    assert_eq!(session.mover.skip_once(Skip::All).await, None, "nobody is there to be woken");
+    let passed = session.mover.clock().now().since(session.start);
+    assert!((DAY / 24..DAY / 12).contains(&passed), "{passed:?}");
+    assert_eq!(session.hours(), []);
+    session.stop().await;
+}
+
+/// A day after `run` began.
+fn a_day_on(run: &Run) -> u64 {
+    (run.clock().now().0 + 24 * HOUR) * 1_000_000
+}
+
+/// A wait on the clock, and the mark that the guest waits.
+type Kept = Arc<Mutex<Option<(BoxFuture<'static, ()>, Busy)>>>;
+
+#[tokio::test]
+async fn nothing_is_skipped_for_a_guest_that_is_gone() {
+    // Kept as a store is kept for a moment after its run was stopped.
+    let kept: Kept = Arc::default();
+    let keeps = Arc::clone(&kept);
+    let session = session(TimeMode::Manual, move |run, said| {
+        let keeps = Arc::clone(&keeps);
+        async move {
+            let mut nap = run.clock().nap_until_ns(a_day_on(&run));
+            assert!((&mut nap).now_or_never().is_none());
+            *keeps.lock().unwrap() = Some((nap, run.napping()));
+            said.add(&run, "waits");
+            std::future::pending().await
+        }
+    });
+    session.create().await;
+    while session.hours().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    session.mover.still().await.unwrap();
+    session.handle.terminate("w", "one", false).await.unwrap();
+    session.mover.set_mode(TimeMode::Skip);
+    assert!(session.mover.clock().next_nap().is_some(), "it looks as if somebody waited");
+    assert_eq!(session.mover.skip_once(Skip::All).await, None);
+    drop(kept.lock().unwrap().take());
+    assert_eq!(session.mover.skip_once(Skip::All).await, None);
+    assert!(session.mover.clock().now().since(session.start) < DAY);
     session.stop().await;
 }
 

@@ -2,9 +2,10 @@
 
 use std::process::Output;
 
-use miniflow_runtime::{Clock as _, SystemClock};
 use miniflow_tests::{Dev, Server};
 use serde_json::{Value, json};
+
+use crate::crons::start_at;
 
 const CRON: &str = "/cdn-cgi/local/miniflow/cron";
 const TIME: &str = "/cdn-cgi/local/miniflow/time";
@@ -24,13 +25,8 @@ fn start(more: &[&str]) -> Server {
     });
     let silent = json!({ "name": "silent", "triggers": { "crons": ["30 12 * * *"] } });
     let silent = Dev::example("hello").config(silent);
-    let dev = Dev::guest("behaviours").config(config).beside(silent).args(["--time", "manual"]);
-    // As if an earlier session had come that far: what is due on the way would take hours.
-    let offset_ms = START_MS - 200_000 - SystemClock::new().now().as_millis();
-    std::fs::write(dev.state().join("clock"), format!("{offset_ms} manual\n")).unwrap();
-    let server = dev.args(more.iter().copied()).start();
-    let _ = server.post(TIME, json!({ "set": START_MS })).expect(200);
-    server
+    let dev = Dev::guest("behaviours").config(config).beside(silent);
+    start_at(&dev.args(more.iter().copied()), START_MS)
 }
 
 fn stdout(output: &Output) -> String {

@@ -1,5 +1,6 @@
 //! Schedules and cron triggers fire by themselves, on a clock that is moved.
 
+use miniflow_runtime::{Clock as _, SystemClock};
 use miniflow_tests::{Dev, Server, eventually};
 use serde_json::{Value, json};
 
@@ -21,6 +22,16 @@ fn worker(more: &Value) -> Dev {
 
 fn advance(server: &Server, ms: u64) -> Value {
     server.post("/cdn-cgi/local/miniflow/time", json!({ "advance": ms })).expect(200).json()
+}
+
+/// Starts `dev` on a clock that stands at `ms`, to which nothing has come due on the way.
+pub(crate) fn start_at(dev: &Dev, ms: u64) -> Server {
+    // As if an earlier session had come that far: what is due until then would take hours.
+    let offset_ms = ms - 200_000 - SystemClock::new().now().as_millis();
+    std::fs::write(dev.state().join("clock"), format!("{offset_ms} manual\n")).unwrap();
+    let server = dev.start();
+    let _ = server.post("/cdn-cgi/local/miniflow/time", json!({ "set": ms })).expect(200);
+    server
 }
 
 fn ids(server: &Server) -> Vec<String> {
@@ -45,6 +56,30 @@ fn a_schedule_makes_an_instance_at_each_of_its_moments() {
     let details = server.get(&path).expect(200).json();
     assert_eq!(details["result"]["trigger"]["source"], "cron", "{details}");
     assert_eq!(details["result"]["status"], "complete", "it has run before the move is over");
+}
+
+#[test]
+fn a_clock_that_is_put_forward_or_back_in_summer_changes_nothing() {
+    // The days of 2096 on which Berlin's clocks are changed, at 01:00 UTC.
+    for midnight in [3_983_472_000_000, 4_002_220_800_000] {
+        for zone in ["Europe/Berlin", "CET-1CEST,M3.5.0,M10.5.0/3"] {
+            // Of the hour that is left out, or comes twice, as well.
+            let schedules = ["30 * * * *", "30 2 * * *"];
+            let workflow =
+                json!({ "name": "one-step", "binding": "ONE_STEP", "class_name": "OneStep", "schedules": schedules });
+            let dev = worker(&json!({ "workflows": [workflow] })).env("TZ", zone);
+            let server = start_at(&dev, midnight);
+            let moved = advance(&server, 48 * HOUR_MS);
+            let mut made = ids(&server);
+            made.sort_unstable();
+            let half_past = (0..48).map(|hour| midnight + hour * HOUR_MS + HOUR_MS / 2);
+            let mut expected: Vec<_> = half_past.map(|at| format!("30 * * * *-{at}")).collect();
+            expected.extend([2, 26].map(|hour| format!("30 2 * * *-{}", midnight + hour * HOUR_MS + HOUR_MS / 2)));
+            expected.sort_unstable();
+            assert_eq!(made, expected, "{zone}");
+            assert_eq!(moved["moved"]["due"].as_array().map(Vec::len), Some(50), "{zone}");
+        }
+    }
 }
 
 #[test]
@@ -121,6 +156,44 @@ fn expressions_that_are_none_are_refused_with_their_places_all_at_once() {
     ] {
         assert!(text.contains(&format!("error: {message}\n")), "{message} in\n{text}");
         assert!(text.contains(&format!("wrangler.jsonc:{place}\n")), "{place} in\n{text}");
+    }
+}
+
+#[test]
+fn cron_triggers_of_a_worker_without_a_handler_are_pointed_out() {
+    let crons = |crons: &[&str]| {
+        let vars = json!({ "GREETING": "Hi" });
+        Dev::example("hello").config(json!({ "name": "w", "vars": vars, "triggers": { "crons": crons } }))
+    };
+    let checked = crons(&["0 * * * *"]).checked();
+    assert_eq!(checked.code, Some(0), "{}", checked.text);
+    let warning =
+        "warning: the Worker `w` is to be called by the cron trigger `0 * * * *`, and has no handler for it\n";
+    assert!(checked.text.contains(warning), "{}", checked.text);
+    assert!(checked.text.contains("wrangler.jsonc:1:"), "{}", checked.text);
+    let hint = "hint: add a function with `#[event(scheduled)]`, or remove `triggers.crons`\n";
+    assert!(checked.text.contains(hint), "{}", checked.text);
+    let server = crons(&["0 * * * *", "0 0 * * *"]).start();
+    server.get("/x").expect(200);
+    let said = server.lines_with("is to be called by 2 cron triggers, and has no handler for them");
+    assert_eq!(said.len(), 1, "{}", server.log());
+    // Of one that has it, nothing is said.
+    let server = worker(&json!({ "triggers": { "crons": ["0 * * * *"] } })).start();
+    assert!(server.lines_with("no handler").is_empty(), "{}", server.log());
+}
+
+#[test]
+fn a_schedule_of_a_class_that_the_worker_lacks_is_one_error() {
+    let bound =
+        json!({ "workflows": [{ "name": "w", "binding": "W", "class_name": "OneStap", "schedules": "0 * * * *" }] });
+    let declared = json!({ "workflows": [], "exports": { "OneStap": { "type": "workflow", "name": "w", "schedules": "0 * * * *" } } });
+    for config in [bound, declared] {
+        let refused = worker(&config).refused();
+        refused.assert_one_error(&[
+            "workflow `w` is of class `OneStap`, which the Worker does not export",
+            "wrangler.jsonc:1:",
+            "did you mean `OneStep`?",
+        ]);
     }
 }
 

@@ -5,6 +5,8 @@ use std::process::Output;
 use miniflow_tests::{Dev, Server, Sink};
 use serde_json::{Value, json};
 
+use crate::crons::start_at;
+
 const TIME: &str = "/cdn-cgi/local/miniflow/time";
 const DAY_MS: u64 = 24 * 3_600_000;
 
@@ -74,6 +76,40 @@ fn the_command_line_shows_and_moves_the_clock() {
     assert_eq!(said["now"]["iso"], "2090-01-01T00:00:00.000Z");
     let said = stdout(&server.command("time", &["mode", "real"]));
     assert!(said.contains("(real, "), "{said}");
+}
+
+#[test]
+fn what_fired_is_listed_and_has_come_to_its_end_when_a_command_returns() {
+    let workflows = json!([
+        { "name": "one-step", "binding": "ONE_STEP", "class_name": "OneStep", "schedules": "0 * * * *" },
+        { "name": "sleeper", "binding": "SLEEPER", "class_name": "Sleeper" },
+    ]);
+    let config = json!({ "name": "w", "triggers": { "crons": ["30 * * * *"] }, "workflows": workflows });
+    let sink = Sink::start();
+    // 2096-01-01, half a minute before an hour.
+    let server = start_at(&Dev::guest("behaviours").config(config), 3_976_214_370_000);
+    let sleeper = server.workflow("SLEEPER").create("a", json!({ "sink": sink.url(), "ms": 60_000 }));
+    sleeper.wait_for("waiting");
+    let statuses = || {
+        let rows = server.local_api().get("one-step/instances").expect(200).json();
+        let rows = rows["result"].as_array().unwrap().clone();
+        rows.iter().map(|row| row["status"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let said = stdout(&server.command("time", &["next"]));
+    let made = "2096-01-01T00:00:00.000Z  one-step/0 * * * *-3976214400000 is made by its schedule\n";
+    assert!(said.starts_with(made), "{said}");
+    assert_eq!(statuses(), ["complete"]);
+    let said = stdout(&server.command("time", &["advance", "1h"]));
+    let lines: Vec<_> = said.lines().collect();
+    assert!(lines[0].starts_with("2096-01-01T00:00:30.000Z  sleeper/a sleep "), "{said}");
+    assert_eq!(lines[1], "2096-01-01T00:30:00.000Z  trigger `30 * * * *` of the Worker w fires", "{said}");
+    let made = "2096-01-01T01:00:00.000Z  one-step/0 * * * *-3976218000000 is made by its schedule";
+    assert_eq!((lines[2], lines.len()), (made, 5), "{said}");
+    assert_eq!((sleeper.status()["status"].as_str(), statuses()), (Some("complete"), vec!["complete".to_owned(); 2]));
+    let outcomes = server.get("/cdn-cgi/local/miniflow/cron").expect(200).json()["outcomes"].clone();
+    let of_trigger: Vec<_> =
+        outcomes.as_array().unwrap().iter().filter(|outcome| outcome["cron"] == "30 * * * *").collect();
+    assert_eq!((of_trigger.len(), &of_trigger[0]["outcome"]), (1, &json!("ok")), "the handler has returned");
 }
 
 #[test]
