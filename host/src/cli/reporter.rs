@@ -113,9 +113,11 @@ impl Listener for Reporter {
             }
             News::Outputs(paths) => {
                 let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
-                let problem =
-                    Problem::warning(format!("changed by every build, and not watched any more: {}", names.join(", ")))
-                        .with_hint("name the folders of the sources in `build.watch_dir`");
+                let problem = Problem::warning(format!(
+                    "changed by every build, which is no reason for another one: {}",
+                    names.join(", ")
+                ))
+                .with_hint("name the folders of the sources in `build.watch_dir`");
                 self.problems(&problem.into());
             }
         }

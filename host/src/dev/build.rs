@@ -91,6 +91,8 @@ pub(super) struct Package {
     /// Where cargo builds.
     pub(super) target_directory: PathBuf,
     pub(super) workspace_root: PathBuf,
+    /// A program of its own runs before it is compiled.
+    pub(super) has_build_script: bool,
 }
 
 /// Returns what cargo says of the package of `manifest`. Needs no network.
@@ -103,6 +105,7 @@ pub(super) async fn package(manifest: &Path) -> Result<Package, BuildError> {
     let metadata = Cargo { environment: &environment, manifest, is_quiet: true }.metadata().await?;
     Ok(Package {
         path_dependencies: metadata.path_dependencies(manifest),
+        has_build_script: metadata.has_build_script(manifest),
         target_directory: metadata.target_directory,
         workspace_root: metadata.workspace_root,
     })

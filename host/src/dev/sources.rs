@@ -1,9 +1,9 @@
 //! What a Worker is made of: the files whose changes matter to it.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::build;
+use super::build::{self, Package};
 use super::watch::Watched;
 use crate::config::{Project, Source};
 
@@ -52,26 +52,52 @@ pub(super) async fn watched(project: &Project, builds: bool, component: Option<&
 
 /// The package of `manifest`, and those that it depends on by their path.
 async fn add_packages(manifest: &Path, watched: &mut Watched) {
+    for (folder, found) in packages(manifest).await {
+        if let Some(found) = found {
+            watched.outputs.insert(found.target_directory);
+            for name in ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", ".cargo/config.toml"] {
+                watched.files.push(found.workspace_root.join(name));
+            }
+        }
+        watched.trees.push(folder);
+    }
+    watched.files.sort();
+    watched.files.dedup();
+}
+
+/// The folders of the package of `manifest` and of those that it depends on by their path, each with what cargo says of it.
+async fn packages(manifest: &Path) -> Vec<(PathBuf, Option<Package>)> {
     let folder = |manifest: &Path| manifest.parent().map_or_else(|| manifest.to_owned(), Path::to_owned);
-    let mut left = vec![folder(manifest)];
-    let mut seen = BTreeSet::new();
+    let (mut left, mut seen, mut all) = (vec![folder(manifest)], BTreeSet::new(), Vec::new());
     while let Some(package) = left.pop() {
         if !seen.insert(package.clone()) {
             continue;
         }
-        match build::package(&package.join("Cargo.toml")).await {
+        let found = match build::package(&package.join("Cargo.toml")).await {
             Ok(found) => {
-                left.extend(found.path_dependencies);
-                watched.outputs.insert(found.target_directory);
-                for name in ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", ".cargo/config.toml"] {
-                    watched.files.push(found.workspace_root.join(name));
-                }
+                left.extend(found.path_dependencies.iter().cloned());
+                Some(found)
             }
-            // The build says it.
-            Err(error) => tracing::debug!("cannot find out what {} depends on: {error}", package.display()),
-        }
-        watched.trees.push(package);
+            Err(error) => {
+                // The build says it.
+                tracing::debug!("cannot find out what {} depends on: {error}", package.display());
+                None
+            }
+        };
+        all.push((package, found));
     }
-    watched.files.sort();
-    watched.files.dedup();
+    all
+}
+
+/// Whether a build of `project` runs what may write among the sources: a command, or a build script. A compiler does not.
+pub(super) async fn may_be_written(project: &Project) -> bool {
+    match (&project.source, &project.build) {
+        (_, Some(_)) => true,
+        (Source::Wasm(_), None) => false,
+        (Source::Crate { manifest }, None) => {
+            let has_script =
+                |(_, found): &(PathBuf, Option<Package>)| found.as_ref().is_some_and(|found| found.has_build_script);
+            packages(manifest).await.iter().any(has_script)
+        }
+    }
 }

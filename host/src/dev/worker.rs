@@ -45,7 +45,7 @@ pub enum News {
     Refused(Problems),
     /// The system does not tell of changes, because of this.
     Polls(String),
-    /// These change with every build, and are not watched any more.
+    /// These change with every build: what a build does to them is no reason for another one.
     Outputs(BTreeSet<PathBuf>),
 }
 
@@ -66,7 +66,7 @@ pub struct Worker {
     listener: Arc<dyn Listener>,
     /// What the last build came to does not stand for the sources.
     stale: bool,
-    /// What is not watched, though it is among the sources.
+    /// What is written by builds, though it is among the sources.
     outputs: BTreeSet<PathBuf>,
     /// What changed during the last build, and what that build made.
     suspicion: Option<(BTreeSet<PathBuf>, Option<u64>)>,
@@ -179,7 +179,9 @@ impl Worker {
     pub async fn develop(mut self, reloader: Reloader, on_divergence: OnDivergence) {
         let Some(watch) = self.watch.clone() else { return };
         let wanted = Arc::clone(&self.wanted);
-        let mut state = State::Settled;
+        // What has changed since the first build began.
+        let meanwhile = self.without_lock(watch.changed_by_now().await);
+        let mut state = if meanwhile.is_empty() { State::Settled } else { State::Changed(meanwhile) };
         loop {
             state = match state {
                 State::Settled => {
@@ -206,6 +208,8 @@ impl Worker {
     async fn changed(&mut self, paths: BTreeSet<PathBuf>) -> State {
         self.revision += 1;
         tracing::debug!("revision {} of {}: {paths:?}", self.revision, self.project.name);
+        // Somebody else writes it, too.
+        self.outputs.retain(|output| !paths.contains(output));
         let before = self.project.clone();
         let valid = self.take_configuration(&paths).await;
         let builds_differently = (&before.source, &before.build) != (&self.project.source, &self.project.build);
@@ -244,7 +248,7 @@ impl Worker {
         let built = self.build().await;
         let took = since.elapsed();
         let meanwhile = watch.changed_by_now().await;
-        let then = self.without_outputs(cause, meanwhile, watch).await;
+        let then = self.without_outputs(cause, meanwhile).await;
         match built {
             Ok(()) => State::Ready(self.builds.then_some(took).filter(|_| self.compiles()), then),
             Err(error) => {
@@ -259,18 +263,20 @@ impl Worker {
         self.project.build.is_some() || matches!(self.project.source, Source::Crate { .. })
     }
 
-    /// What changed during a build because somebody changed it. A build that writes among its sources would go on for ever: what changes in
-    /// two builds running, of which the second had no other cause and made the same component, is taken for its output.
-    async fn without_outputs(
-        &mut self,
-        cause: &BTreeSet<PathBuf>,
-        mut meanwhile: BTreeSet<PathBuf>,
-        watch: &Watch,
-    ) -> BTreeSet<PathBuf> {
+    /// cargo completes it.
+    fn without_lock(&self, mut paths: BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
         if self.builds && matches!(self.project.source, Source::Crate { .. }) {
-            // cargo completes it.
-            meanwhile.retain(|path| path.file_name().is_none_or(|name| name != "Cargo.lock"));
+            paths.retain(|path| path.file_name().is_none_or(|name| name != "Cargo.lock"));
         }
+        paths
+    }
+
+    /// What changed during a build because somebody changed it. A build that writes among its sources would go on for ever: what changes in
+    /// two builds running, of which the second had no other cause and made the same component, is taken for its output. It may be what
+    /// somebody saves again and again, so it is a source all the same between builds.
+    async fn without_outputs(&mut self, cause: &BTreeSet<PathBuf>, meanwhile: BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
+        let mut meanwhile = self.without_lock(meanwhile);
+        meanwhile.retain(|path| !self.outputs.contains(path));
         let made = self.component.as_deref().and_then(watch::content);
         let before = self.suspicion.take();
         if meanwhile.is_empty() {
@@ -278,12 +284,11 @@ impl Worker {
         }
         let is_output =
             before.is_some_and(|(paths, then)| meanwhile.is_subset(&paths) && cause.is_subset(&paths) && then == made);
-        if !is_output {
+        if !is_output || !sources::may_be_written(&self.project).await {
             self.suspicion = Some((meanwhile.clone(), made));
             return meanwhile;
         }
         self.outputs.extend(meanwhile.iter().cloned());
-        watch.set(self.watched().await).await;
         self.tell(News::Outputs(meanwhile));
         BTreeSet::new()
     }
@@ -323,7 +328,6 @@ impl Worker {
     async fn watched(&self) -> watch::Watched {
         let component: Option<&Path> = self.component.as_deref().filter(|_| !self.builds);
         let mut watched = sources::watched(&self.project, self.builds, component).await;
-        watched.outputs.extend(self.outputs.iter().cloned());
         watched.files.extend(self.env_files.iter().map(|file| self.project.root.join(file)));
         watched
     }

@@ -87,14 +87,16 @@ pub(crate) fn served(server: &Server) -> String {
     server.get("/").expect(200).text()
 }
 
-#[test]
-fn a_new_component_is_served_and_no_request_fails_meanwhile() {
-    let site = Site::new();
-    let server = site.dev().start();
-    assert_eq!(served(&server), "a");
-    let over = Arc::new(AtomicBool::new(false));
-    let load: Vec<_> = (0..4)
-        .map(|_| {
+/// Requests without a pause, each of which has to be answered by one of the versions.
+struct Load {
+    over: Arc<AtomicBool>,
+    threads: Vec<std::thread::JoinHandle<u32>>,
+}
+
+impl Load {
+    fn on(server: &Server) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let threads = (0..4).map(|_| {
             let (client, over) = (server.client(), Arc::clone(&over));
             std::thread::spawn(move || {
                 let mut count = 0;
@@ -105,16 +107,30 @@ fn a_new_component_is_served_and_no_request_fails_meanwhile() {
                 }
                 count
             })
-        })
-        .collect();
+        });
+        Self { threads: threads.collect(), over }
+    }
+
+    /// Returns how many were answered.
+    fn stop(self) -> u32 {
+        self.over.store(true, Ordering::Relaxed);
+        self.threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    }
+}
+
+#[test]
+fn a_new_component_is_served_and_no_request_fails_meanwhile() {
+    let site = Site::new();
+    let server = site.dev().start();
+    assert_eq!(served(&server), "a");
+    let load = Load::on(&server);
     for n in 1..=6 {
         let (component, says) = if n % 2 == 1 { (second(), "b") } else { (first(), "a") };
         site.put(&component);
         reloaded(&server, n);
         assert_eq!(served(&server), says);
     }
-    over.store(true, Ordering::Relaxed);
-    let answered: u32 = load.into_iter().map(|thread| thread.join().unwrap()).sum();
+    let answered = load.stop();
     assert!(answered > 100, "{answered}");
 }
 
@@ -286,6 +302,86 @@ fn a_build_that_fails_leaves_the_old_version_until_it_is_repaired() {
     assert_eq!(served(&server), "b");
 }
 
+/// As [`built`], by builds that last until [`Gated::go`].
+struct Gated(Site);
+
+impl Gated {
+    fn new() -> Self {
+        let site = built();
+        let command =
+            "touch begun && while ! test -e go; do sleep 0.02; done && rm go && cp $(cat src/version).wasm out.wasm";
+        site.configure(&json!({ "main": "out.wasm", "build": { "command": command, "watch_dir": "src" } }));
+        Self(site)
+    }
+
+    fn begun(&self) {
+        eventually("a build", || std::fs::remove_file(self.0.path("begun")).ok());
+    }
+
+    fn go(&self) {
+        self.0.write("go", "");
+    }
+
+    /// Starts it, with the first version.
+    fn start(&self) -> Server {
+        self.go();
+        let server = self.0.dev().start();
+        self.begun();
+        server
+    }
+}
+
+/// Waits until a build has made what is served already, for the `n`-th time.
+#[track_caller]
+fn unchanged(server: &Server, n: usize) {
+    eventually("a build", || server.lines_with("unchanged site: the build").into_iter().nth(n - 1));
+}
+
+#[test]
+fn while_it_is_built_the_version_before_is_served_and_no_request_fails() {
+    let gated = Gated::new();
+    let server = gated.start();
+    let load = Load::on(&server);
+    for (n, version) in ["b", "a", "b"].into_iter().enumerate() {
+        let before = served(&server);
+        gated.0.write("src/version", version);
+        gated.begun();
+        for _ in 0..10 {
+            assert_eq!(served(&server), before);
+        }
+        // What is saved now is built next.
+        gated.0.write("src/notes", version);
+        gated.go();
+        reloaded(&server, n + 1);
+        assert_eq!(served(&server), version);
+        gated.begun();
+        gated.go();
+        unchanged(&server, n + 1);
+    }
+    assert!(load.stop() > 30);
+}
+
+#[test]
+fn what_is_saved_again_and_again_while_it_is_built_is_a_source_all_the_same() {
+    let gated = Gated::new();
+    let server = gated.start();
+    gated.0.write("src/notes", "1");
+    for n in 1..=2 {
+        gated.begun();
+        gated.0.write("src/notes", &format!("{n} and more"));
+        gated.go();
+        unchanged(&server, n);
+    }
+    // It looks as if the build did it.
+    server.wait_for_line("changed by every build, which is no reason for another one: ");
+    for n in 3..=4 {
+        gated.0.write("src/notes", &n.to_string());
+        gated.begun();
+        gated.go();
+        unchanged(&server, n);
+    }
+}
+
 #[test]
 fn many_saves_are_few_builds() {
     let site = built();
@@ -308,7 +404,7 @@ fn what_is_built_into_the_watched_folder_makes_no_further_build() {
     site.configure(&json!({ "main": "out.wasm", "build": { "command": command } }));
     // The log of the builds is among what is watched, and changes with each of them.
     let server = site.dev().start();
-    server.wait_for_line("changed by every build, and not watched any more");
+    server.wait_for_line("changed by every build, which is no reason for another one: ");
     let before = builds(&site);
     site.write("src/version", "b");
     reloaded(&server, 1);

@@ -86,16 +86,24 @@ impl Metadata {
         serde_json::from_slice(json)
     }
 
+    fn package(&self, manifest: &Path) -> Option<&Package> {
+        self.packages.iter().find(|package| is_same_file(&package.manifest_path, manifest))
+    }
+
     /// Returns the folders of what the package of `manifest` depends on by its path.
     pub(super) fn path_dependencies(&self, manifest: &Path) -> Vec<PathBuf> {
-        let package = self.packages.iter().find(|package| is_same_file(&package.manifest_path, manifest));
-        let dependencies = package.into_iter().flat_map(|package| &package.dependencies);
+        let dependencies = self.package(manifest).into_iter().flat_map(|package| &package.dependencies);
         dependencies.filter_map(|dependency| dependency.path.clone()).collect()
+    }
+
+    /// Whether a program of the package of `manifest` runs before that is compiled.
+    pub(super) fn has_build_script(&self, manifest: &Path) -> bool {
+        self.package(manifest).is_some_and(|package| package.targets.iter().any(|target| target.is("custom-build")))
     }
 
     /// Returns the file that a build of the package of `manifest` makes.
     pub(super) fn component(&self, manifest: &Path) -> Option<PathBuf> {
-        let package = self.packages.iter().find(|package| is_same_file(&package.manifest_path, manifest))?;
+        let package = self.package(manifest)?;
         let of_kind = |kind: &str| package.targets.iter().find(|target| target.is(kind));
         let name = match (of_kind("cdylib"), of_kind("bin")) {
             // A crate's name has no dashes, and its file is called as the crate.

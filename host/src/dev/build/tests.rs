@@ -132,6 +132,10 @@ fn the_last_component_is_where_the_metadata_says() {
         assert_eq!(metadata(&targets).component(Path::new("/w/Cargo.toml")), expected, "{targets}");
     }
     assert_eq!(metadata(library).component(Path::new("/other/Cargo.toml")), None);
+    let script = r#"{"kind":["custom-build"],"crate_types":["bin"],"name":"build-script-build"}"#;
+    for (targets, expected) in [(library.to_owned(), false), (format!("{library},{script}"), true)] {
+        assert_eq!(metadata(&targets).has_build_script(Path::new("/w/Cargo.toml")), expected, "{targets}");
+    }
 }
 
 struct Lines(std::sync::Mutex<Vec<String>>);
