@@ -19,13 +19,16 @@ pub(super) struct Hints {
 }
 
 impl Hints {
-    /// Calls `tell` with the paths that may have changed, on a thread of its own.
-    pub(super) fn of_system(tell: impl Fn(Vec<PathBuf>) + Send + 'static) -> Self {
+    /// Calls `tell` with the paths that may have changed, and whether whoever changed them is done with that, on a thread of its own.
+    pub(super) fn of_system(tell: impl Fn(Vec<PathBuf>, bool) + Send + 'static) -> Self {
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| match event {
             Ok(event) if is_read(event.kind) => {}
-            Ok(event) => tell(event.paths),
+            Ok(event) => {
+                let is_done = is_done(event.kind);
+                tell(event.paths, is_done);
+            }
             // Something was missed: everything is looked at anyway.
-            Err(_) => tell(Vec::new()),
+            Err(_) => tell(Vec::new(), false),
         });
         match watcher {
             Ok(watcher) => Self { watcher: Some(watcher), folders: BTreeMap::new(), failure: None },
@@ -88,6 +91,15 @@ fn is_read(kind: EventKind) -> bool {
         EventKind::Access(_) => true,
         _ => false,
     }
+}
+
+/// The last that is told of a file for now: it was closed by who wrote it, or got its name, or lost it. Not every system tells that.
+fn is_done(kind: EventKind) -> bool {
+    use notify::event::ModifyKind::Name;
+    matches!(
+        kind,
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) | EventKind::Modify(Name(_)) | EventKind::Remove(_)
+    )
 }
 
 fn is_gone(error: &notify::Error, folder: &Path) -> bool {

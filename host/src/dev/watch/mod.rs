@@ -30,6 +30,9 @@ use self::tree::{Snapshot, snapshot};
 /// Without hints for this long, whoever writes is done.
 const QUIET: Duration = Duration::from_millis(75);
 
+/// And when the last hint says so itself: a save of several files is still one change.
+const QUIET_WHEN_DONE: Duration = Duration::from_millis(20);
+
 /// However long somebody goes on writing, after this time it is looked.
 const BURST_MAX: Duration = Duration::from_secs(1);
 
@@ -51,8 +54,8 @@ struct News {
 
 /// What the thread is told.
 enum Order {
-    /// Something may have changed, perhaps at these paths.
-    Look(Vec<PathBuf>),
+    /// Something may have changed, perhaps at these paths; and whether whoever changed it is done with that.
+    Look(Vec<PathBuf>, bool),
     /// Look now.
     Flush(oneshot::Sender<()>),
     /// Watch this from now on.
@@ -70,9 +73,9 @@ impl Watch {
     pub fn start(watched: Watched, polls: impl FnOnce(String) + Send + 'static) -> std::io::Result<Self> {
         let (orders, inbox) = channel();
         let of_system = orders.clone();
-        let hints = Hints::of_system(move |paths| {
+        let hints = Hints::of_system(move |paths, is_done| {
             // The thread is gone when nothing is watched any more.
-            let _ = of_system.send(Order::Look(paths));
+            let _ = of_system.send(Order::Look(paths, is_done));
         });
         Self::with(watched, hints, polls, (orders, inbox))
     }
@@ -169,9 +172,9 @@ impl Watcher {
             };
             let mut dirty = Vec::new();
             let order = match order {
-                Ok(Order::Look(paths)) => {
+                Ok(Order::Look(paths, is_done)) => {
                     dirty = paths;
-                    wait_for_quiet(inbox, &mut dirty)
+                    wait_for_quiet(inbox, &mut dirty, is_done)
                 }
                 Ok(order) => Some(order),
                 Err(RecvTimeoutError::Timeout) => None,
@@ -211,11 +214,14 @@ impl Watcher {
 }
 
 /// Returns the order that ends the wait, if it is one.
-fn wait_for_quiet(inbox: &Receiver<Order>, dirty: &mut Vec<PathBuf>) -> Option<Order> {
+fn wait_for_quiet(inbox: &Receiver<Order>, dirty: &mut Vec<PathBuf>, mut is_done: bool) -> Option<Order> {
     let since = Stopwatch::start();
     while since.elapsed() < BURST_MAX {
-        match inbox.recv_timeout(QUIET) {
-            Ok(Order::Look(paths)) => dirty.extend(paths),
+        match inbox.recv_timeout(if is_done { QUIET_WHEN_DONE } else { QUIET }) {
+            Ok(Order::Look(paths, done)) => {
+                dirty.extend(paths);
+                is_done = done;
+            }
             Ok(order) => return Some(order),
             Err(RecvTimeoutError::Timeout) => return None,
             Err(RecvTimeoutError::Disconnected) => return Some(Order::Stop),
