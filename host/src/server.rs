@@ -28,13 +28,14 @@ use crate::bindings::kv::Namespaces;
 use crate::bindings::logging::LogSink;
 use crate::bindings::queue::Queues;
 use crate::config::{Problem, Problems};
+use crate::introspect::Introspection;
 use crate::report;
 use crate::session::{Built, Connected, Reloader, Session};
 use crate::triggers::cron::Crons;
 use crate::triggers::durable_object::Objects;
 use crate::triggers::http::{Body, Fetch, GRACE, Peer, Service, Told, serve};
 use crate::triggers::inward::Passing;
-use crate::triggers::local::{CronControl, Journals, Local};
+use crate::triggers::local::{CronControl, Introspect, Journals, Local};
 use crate::triggers::queue::Consumers;
 use crate::wasm::determinism::Determinism;
 use crate::wasm::network::Network;
@@ -191,7 +192,8 @@ impl Server {
                 fires,
             },
         };
-        let dispatcher = Dispatcher::start_scripted(options, scripts).map_err(|error| storage_problem(&error))?;
+        let dispatcher =
+            Dispatcher::start_scripted(options, scripts.clone()).map_err(|error| storage_problem(&error))?;
         services.set_runtime(dispatcher.handle());
         let objects = Objects::open(state.as_ref().map(StateDirectory::path), durability, &services)
             .map_err(|error| Problem::error(error.to_string()))?;
@@ -211,7 +213,9 @@ impl Server {
         mover.save();
         let journals = Journals::new(dispatcher.handle(), session.clone());
         let cron = CronControl { crons: crons.clone(), handle: dispatcher.handle(), fires };
-        let local = Local::new(first, mover.clone(), cron, journals, test_scheduled);
+        let introspection = scripts.map(|scripts| Introspection::new(scripts, dispatcher.handle(), mover.clone()));
+        let introspect = introspection.map(|introspection| Introspect::new(introspection, session.clone()));
+        let local = Local::new(first, mover.clone(), cron, journals, test_scheduled).with_introspection(introspect);
         let fetch = passing.fetch(first);
         let api = Api::new(ApiOptions {
             handle: dispatcher.handle(),

@@ -1,6 +1,6 @@
 //! Votes are counted by an object, and the third decides.
 
-use miniflow_test::{Error, Worker};
+use miniflow_test::{Error, Worker, http};
 use serde_json::Value;
 
 #[tokio::test]

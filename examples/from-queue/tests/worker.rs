@@ -1,6 +1,6 @@
 //! Messages start instances: handed in by the test, and on their way through the queue.
 
-use miniflow_test::{Error, QueueMessage, Worker};
+use miniflow_test::{Error, QueueMessage, Worker, http};
 use serde_json::{Value, json};
 
 #[tokio::test]

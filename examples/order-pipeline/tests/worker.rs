@@ -1,6 +1,6 @@
 //! The life of an order, without a payment service and without waiting for anybody.
 
-use miniflow_test::{Error, Worker};
+use miniflow_test::{Error, Worker, http};
 use serde_json::{Value, json};
 
 #[tokio::test]

@@ -39,7 +39,7 @@ pub(super) fn show(problems: &Problems, style: Style) {
 }
 
 /// Builds every Worker, one after the other: cargo uses all cores by itself.
-async fn build_all(projects: Vec<Project>, no_build: bool) -> Result<Vec<Built>, Problems> {
+pub(super) async fn build_all(projects: Vec<Project>, no_build: bool) -> Result<Vec<Built>, Problems> {
     let (mut workers, mut problems) = (Vec::new(), Problems::default());
     for project in projects {
         let built = match no_build {

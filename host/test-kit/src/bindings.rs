@@ -7,8 +7,8 @@ use miniflow::bindings::{Bindings, Bound};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::body::Body;
 use crate::error::Error;
-use crate::http::Body;
 use crate::running::{Running, TestWorker};
 use crate::workflow::{json, parse};
 

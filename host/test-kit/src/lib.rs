@@ -20,13 +20,14 @@
 //! will do, and none: [`block_on`].
 
 mod bindings;
+mod body;
 mod clock;
 mod console;
 mod content;
 mod dispatch;
 mod error;
 mod fixtures;
-mod http;
+
 mod introspect;
 mod matrix;
 mod modifier;
@@ -38,11 +39,12 @@ mod secrets;
 mod worker;
 mod workflow;
 
+pub use ::http;
 pub use bindings::{Kv, Message, QueueProducer};
+pub use body::{Body, Response};
 pub use clock::{Clock, Length};
 pub use dispatch::{QueueMessage, QueueResult, RetryBatch, RetryMessage, ScheduledResult};
 pub use error::Error;
-pub use http::{Body, Response};
 pub use introspect::{InstanceIntrospector, WorkflowIntrospector};
 pub use matrix::{CrashReport, Scenario, crash_matrix};
 pub use miniflow::bindings::kv::{Entry, ListOptions, Listed, Page, PutOptions};

@@ -10,8 +10,8 @@ use miniflow::bindings::Bound;
 use miniflow::bindings::durable_object::{Namespace, ObjectId, ObjectKey};
 use miniflow_runtime::mover::Skip;
 
+use crate::body::{Body, Response};
 use crate::error::Error;
-use crate::http::{Body, Response};
 use crate::running::TestWorker;
 
 /// The objects of a class, as the binding has them. Cheap to clone.

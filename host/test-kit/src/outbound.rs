@@ -10,9 +10,9 @@ use miniflow::wasm::outside::{Deed, Doer, Outside, send};
 use miniflow_runtime::Clock as _;
 use miniflow_runtime::clock::MovableClock;
 
+use crate::body::Body;
 use crate::error::Error;
 use crate::fixtures::Fixtures;
-use crate::http::Body;
 use crate::running::TestWorker;
 use crate::secrets::Secrets;
 
@@ -142,6 +142,7 @@ impl TestWorker {
     /// request that nothing was said about is denied: the guest gets an error that names it.
     ///
     /// ```no_run
+    /// use miniflow_test::http;
     /// # use miniflow_test::{Body, Worker};
     /// # async fn test() -> Result<(), miniflow_test::Error> {
     /// let worker = Worker::here().start().await?;

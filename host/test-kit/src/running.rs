@@ -22,10 +22,10 @@ use miniflow_runtime::clock::TimeMode;
 use miniflow_runtime::mover::{Mover, Skip};
 use miniflow_runtime::script::Scripts;
 
+use crate::body::{Body, Response};
 use crate::clock::Clock;
 use crate::console::Console;
 use crate::error::Error;
-use crate::http::{Body, Response};
 use crate::introspect::{InstanceIntrospector, WorkflowIntrospector};
 use crate::outbound::{Outbound, Shared};
 use crate::process::Process;

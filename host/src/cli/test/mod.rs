@@ -1,6 +1,9 @@
-//! `miniflow test`: runs the workflows of a Worker, undisturbed or killed everywhere.
+//! `miniflow test`: runs the workflows of a Worker, undisturbed or killed everywhere; or the tests that somebody has of it, in any language.
+
+mod command;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,10 +25,12 @@ Examples:
   miniflow test --crash-matrix                               kill each of them everywhere
   miniflow test shop --crash-matrix --workflow orders --params '{\"id\":1}' --event approval='{\"by\":\"Ada\"}'
   miniflow test shop --crash-matrix --stub answers.json      with answers to what it asks the network
+  miniflow test shop -- npm test                             serve it for tests, which find it at $MINIFLOW_URL
 
-Nothing goes to the network without `--allow-net`: a request that no stub answers gets status 200 and `{}`.
+Nothing goes to the network without `--allow-net`: a request that no stub answers gets status 200 and `{}`, and under a command an error.
 
-Exit code: 0 when all is well, 1 when a workflow fails or a step is not safe to repeat, 2 when it could not be tried.";
+Exit code: 0 when all is well, 1 when a workflow fails or a step is not safe to repeat, 2 when it could not be tried; the one of the command, if
+there is one.";
 
 /// Run the workflows of a Worker, and find steps that are not safe to repeat
 #[derive(Debug, Args)]
@@ -37,6 +42,10 @@ pub(super) struct TestArgs {
     /// Kill each workflow just before and just after everything it records, and compare what comes of it
     #[arg(long)]
     crash_matrix: bool,
+
+    /// Run this while the Worker is served at the address in `MINIFLOW_URL`, on a state of its own, with idle time skipped
+    #[arg(last = true, value_name = "COMMAND", conflicts_with_all = ["crash_matrix", "workflow", "params", "event", "live", "seed", "doubles", "json"])]
+    command: Vec<OsString>,
 
     /// Only this workflow; once for each
     #[arg(long, value_name = "NAME")]
@@ -102,6 +111,12 @@ fn event(text: &str) -> Result<(String, Value), String> {
 
 /// Runs `miniflow test`, and returns its exit code: whatever keeps it from trying is told here.
 pub(super) async fn run(args: TestArgs, style: Style) -> ExitCode {
+    if !args.command.is_empty() {
+        return command::run(&args, style).await.unwrap_or_else(|problems| {
+            terminal::stderr(&report::problems(&problems, style));
+            ExitCode::from(2)
+        });
+    }
     match attempt(&args, style).await {
         Ok(reports) => {
             let text = match args.json {

@@ -5,6 +5,7 @@
 //! versions, sockets or the Worker's code beyond calling it.
 
 mod cron;
+mod introspect;
 mod journal;
 mod time;
 
@@ -19,6 +20,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use self::cron::CronControl;
+pub use self::introspect::Introspect;
 pub use self::journal::Journals;
 use super::http::Body;
 use crate::api::instant;
@@ -33,13 +35,16 @@ const SCHEDULED: [&str; 3] = ["/cdn-cgi/local/scheduled", "/cdn-cgi/handler/sche
 /// What the clock says, and moving it.
 const TIME: &str = "/cdn-cgi/local/miniflow/time";
 
+/// The test API of Workflows.
+const INTROSPECT: &str = "/cdn-cgi/local/miniflow/introspect";
+
 /// A journal as a file.
 const JOURNAL: &str = "/cdn-cgi/local/miniflow/journal";
 
 /// What fires by itself, and firing it by hand.
 const CRON: &str = "/cdn-cgi/local/miniflow/cron";
 
-/// Bytes of the body of a command, at most: all of them are short.
+/// Bytes of the body of a command, at most: most of them are short.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// The same with `--test-scheduled`, answered in another way.
@@ -52,6 +57,7 @@ pub struct Local {
     mover: Mover,
     cron: CronControl,
     journals: Journals,
+    introspect: Option<Introspect>,
     test_scheduled: bool,
 }
 
@@ -59,7 +65,13 @@ impl Local {
     /// For the Worker `worker`. `test_scheduled`: `/__scheduled` is taken from it.
     #[must_use]
     pub fn new(worker: &str, mover: Mover, cron: CronControl, journals: Journals, test_scheduled: bool) -> Self {
-        Self { worker: Arc::from(worker), mover, cron, journals, test_scheduled }
+        Self { worker: Arc::from(worker), mover, cron, journals, introspect: None, test_scheduled }
+    }
+
+    /// Lets tests look into instances.
+    #[must_use]
+    pub fn with_introspection(self, introspect: Option<Introspect>) -> Self {
+        Self { introspect, ..self }
     }
 
     /// The answer to a request that is not for the Worker.
@@ -75,6 +87,7 @@ impl Local {
         let control = match request.uri().path() {
             TIME => Some(Control::Time),
             CRON => Some(Control::Cron),
+            INTROSPECT => self.introspect.as_ref().map(Control::Introspect),
             _ => None,
         };
         if let Some(control) = control
@@ -89,7 +102,7 @@ impl Local {
     }
 
     /// Shows what `control` is about, or does what the body says.
-    async fn control<B>(&self, control: Control, request: Request<B>) -> Response<Body>
+    async fn control<B>(&self, control: Control<'_>, request: Request<B>) -> Response<Body>
     where
         B: HttpBody,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -99,11 +112,13 @@ impl Local {
             Method::GET => match control {
                 Control::Time => (StatusCode::OK, time::show(&self.mover).await),
                 Control::Cron => self.cron.list(now).await,
+                Control::Introspect(introspect) => introspect.list(),
             },
-            Method::POST => match Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await {
+            Method::POST => match Limited::new(request.into_body(), control.body_bytes_max()).collect().await {
                 Ok(body) => match control {
                     Control::Time => time::change(&self.mover, &body.to_bytes()).await,
                     Control::Cron => self.cron.fire(&body.to_bytes(), now).await,
+                    Control::Introspect(introspect) => introspect.call(&body.to_bytes()).await,
                 },
                 Err(error) => {
                     let error = format!("the body could not be read: {error}");
@@ -137,6 +152,10 @@ impl Local {
         if path == JOURNAL {
             let (status, answer) = self.journals.export(request.uri().query()).await;
             return Some(with_type(status, answer, "application/json"));
+        }
+        if path == INTROSPECT {
+            let why = "404 Not Found\n\nTests look into instances here, on a server that `miniflow test -- COMMAND` has started.\n";
+            return Some(text(StatusCode::NOT_FOUND, why.to_owned()));
         }
         if !SCHEDULED.contains(&path) {
             let known = "`/cdn-cgi/local/scheduled?cron=EXPRESSION` calls the handler for cron triggers, `/cdn-cgi/local/miniflow/cron` \
@@ -183,9 +202,20 @@ impl Local {
 
 /// What is shown and steered by a command.
 #[derive(Clone, Copy)]
-enum Control {
+enum Control<'a> {
     Time,
     Cron,
+    Introspect(&'a Introspect),
+}
+
+impl Control<'_> {
+    /// Bytes of the body of a command, at most.
+    fn body_bytes_max(self) -> usize {
+        match self {
+            Self::Time | Self::Cron => BODY_BYTES_MAX,
+            Self::Introspect(_) => introspect::CALL_BYTES_MAX,
+        }
+    }
 }
 
 fn moment(at: Timestamp) -> Value {

@@ -1,6 +1,7 @@
 //! What a CI runs: journals of one build replayed on another, workflows killed everywhere, and what does not go the same way twice.
 
 mod determinism;
+mod hosted;
 mod matrix;
 mod replay;
 
