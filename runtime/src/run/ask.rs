@@ -1,7 +1,10 @@
 //! Asking the dispatcher.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -49,14 +52,38 @@ impl Run {
 
     pub(super) async fn answer(&self, asked: Asked) -> Answer {
         let Asked { pending, mut answer } = asked;
-        let found = match self.at_once(pending.kind, &mut answer) {
-            Err(TryRecvError::Empty) => answer.await.map_err(|_| TryRecvError::Closed),
+        let mut found = match self.at_once(pending.kind, &mut answer) {
+            Err(TryRecvError::Empty) => None,
             // A receiver that has said that it is closed must not be awaited any more.
-            found => found,
+            found => Some(found.map_err(drop)),
         };
-        match found {
-            Ok(answer) => answer,
-            Err(_) => std::future::pending().await,
+        // A replay hands this out when the guest has done all that it can do without it. Where the guest does more than one thing at a
+        // time, an answer that is there at once has to let it do so now as well: else its branches would ask in another order.
+        let mut waits = self.lock().open > 1;
+        let found = poll_fn(|context| {
+            let answered = match found.take() {
+                Some(found) => Poll::Ready(found),
+                None => Pin::new(&mut answer).poll(context).map_err(drop),
+            };
+            match answered {
+                Poll::Ready(early) if waits => {
+                    found = Some(early);
+                    context.waker().wake_by_ref();
+                    waits = false;
+                    Poll::Pending
+                }
+                answered => {
+                    waits = false;
+                    answered
+                }
+            }
+        });
+        match found.await {
+            Ok(answer) => {
+                self.lock().came_until = None;
+                answer
+            }
+            Err(()) => std::future::pending().await,
         }
     }
 

@@ -47,7 +47,7 @@ pub(super) struct Open {
     pub(super) nested: bool,
     pub(super) ask: Option<Ask>,
     pub(super) receiver: Option<(Ticket, oneshot::Receiver<Option<Outcome>>)>,
-    /// The dispatcher knows of it.
+    /// The dispatcher knows of it, by an earlier run or by this one, and has not seen its end.
     pub(super) begun: bool,
     /// Nothing has to be recorded when it is dropped.
     pub(super) over: bool,
@@ -74,6 +74,7 @@ impl Open {
         if found.0.is_none() {
             self.run.goes_live().await;
         }
+        // What is recorded needs no giving up.
         self.begun = found.0.is_none();
         found
     }

@@ -88,8 +88,6 @@ pub struct Run {
     engine: mpsc::UnboundedSender<Message>,
     /// Calls of all runs whose answer is a commit away.
     committing: Arc<AtomicUsize>,
-    /// How far an earlier run came.
-    came_until: Option<Timestamp>,
     /// What the guest drops now is no decision of its own: it is to be dropped, or `run` has ended.
     closed: AtomicBool,
     /// The guest is to be dropped.
@@ -131,6 +129,8 @@ struct Inner {
     /// Whoever polls the guest.
     driver: Option<Waker>,
     answers_seen: u64,
+    /// How far an earlier run came, until this one is known to be further.
+    came_until: Option<Timestamp>,
     do_steps: u32,
     idle_sent: Option<(u64, usize)>,
     /// The dispatcher knows that the guest waits for more than a commit, so that others may have their turn.
@@ -176,7 +176,7 @@ impl Run {
         (clock, engine, committing): (Arc<dyn Clock>, mpsc::UnboundedSender<Message>, Arc<AtomicUsize>),
     ) -> Arc<Self> {
         let rolls_back = instance.status() == InstanceStatus::RollingBack;
-        let came_until = instance.came_until();
+        let came_until = Some(instance.came_until());
         let inner = Inner {
             replay: Replay::take(instance),
             counts: HashMap::new(),
@@ -193,6 +193,7 @@ impl Run {
             at_rest: false,
             driver: None,
             answers_seen: 0,
+            came_until,
             do_steps: 0,
             idle_sent: None,
             yielded: false,
@@ -209,7 +210,6 @@ impl Run {
             clock,
             engine,
             committing,
-            came_until,
             closed: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             stop: Notify::new(),
@@ -513,14 +513,20 @@ impl Run {
     }
 
     fn ask_for(self: &Arc<Self>, kind: StepKind, name: &str) -> Open {
-        let mut inner = self.lock();
+        let mut guard = self.lock();
+        let inner = &mut *guard;
         let name: Arc<str> = Arc::from(name);
+        let nested = !inner.entered.is_empty();
         let count = inner.counts.entry((kind, Arc::clone(&name))).or_default();
-        *count += 1;
-        let key = StepKey::new(kind, name, *count);
+        let key = loop {
+            *count += 1;
+            let key = StepKey::new(kind, Arc::clone(&name), *count);
+            if !inner.replay.is_of_others(&key, nested) {
+                break key;
+            }
+        };
         self.note_asked(&key);
         let alone = inner.open == 0;
-        let nested = !inner.entered.is_empty();
         inner.open += 1;
         let ask = inner.replay.ask(&key);
         let (ask, receiver) = match ask {
@@ -531,8 +537,9 @@ impl Run {
             }
             _ => (ask, None),
         };
-        drop(inner);
-        Open { run: Arc::clone(self), key, alone, nested, ask: Some(ask), receiver, begun: false, over: false }
+        drop(guard);
+        let begun = matches!(ask, Ask::Live { known: true } | Ask::HeldLive { known: true, .. });
+        Open { run: Arc::clone(self), key, alone, nested, ask: Some(ask), receiver, begun, over: false }
     }
 
     fn flush(&self, inner: &mut Inner) {

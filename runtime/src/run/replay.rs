@@ -58,6 +58,8 @@ struct Recorded {
     done: bool,
     /// The code was sequential here.
     solo: bool,
+    /// The body of another step asked for it.
+    nested: bool,
     asked: bool,
     /// The call that waits for it.
     ticket: Option<Ticket>,
@@ -113,6 +115,7 @@ impl Replay {
                 done: outcome.is_some(),
                 outcome,
                 solo: step.alone && next_alone,
+                nested: step.nested,
                 asked: false,
                 ticket: None,
             };
@@ -129,6 +132,12 @@ impl Replay {
     /// Whether every step whose handler is wanted has been asked for.
     pub(super) fn is_collected(&self) -> bool {
         self.handlers.as_ref().is_some_and(HashSet::is_empty)
+    }
+
+    /// Whether the step `key` is not the one that is asked for: `nested`, by the body of a step. Bodies that do not run again do not ask
+    /// for theirs, which must not be taken for a step of the same name outside.
+    pub(super) fn is_of_others(&self, key: &StepKey, nested: bool) -> bool {
+        key.kind == StepKind::Do && self.steps.get(key).is_some_and(|recorded| recorded.nested != nested)
     }
 
     /// The guest asks for the step `key`.

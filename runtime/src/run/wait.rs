@@ -35,6 +35,7 @@ impl Run {
     /// When `when` is in the past and the step is new, or more than 365 days away.
     pub async fn sleep_until(self: &Arc<Self>, name: &str, when: Timestamp) -> Result<(), ErrorInfo> {
         self.check(name)?;
+        let came_until = self.lock().came_until;
         let mut open = self.ask_for(StepKind::Sleep, name);
         let (recorded, known) = open.recorded().await;
         if recorded.is_none() {
@@ -43,7 +44,7 @@ impl Run {
                 // What is refused was not begun: nothing to abandon.
                 open.over = true;
                 // In an earlier run it may have been asked for in time, and the process may have died before that was recorded.
-                if when < now && self.came_until.is_none_or(|came| when < came) {
+                if when < now && came_until.is_none_or(|came| when < came) {
                     return Err(ErrorInfo::new(text::ERROR, text::SLEEP_IN_THE_PAST));
                 }
                 check_sleep(name, when.0.saturating_sub(now.0))?;

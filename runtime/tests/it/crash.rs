@@ -7,7 +7,7 @@ use miniflow_runtime::{Bytes, DurationSpec, ErrorInfo, InstanceStatus, Run};
 use proptest::prelude::*;
 
 use crate::guest::step;
-use crate::world::{Effects, World, boom, bytes, text, with_id};
+use crate::world::{Effects, World, boom, bytes, cases, text, with_id};
 
 /// One thing a workflow does.
 #[derive(Clone, Debug)]
@@ -181,7 +181,7 @@ async fn an_attempt_that_was_lost_with_its_process_is_followed_by_the_next_at_on
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #![proptest_config(cases(12))]
 
     // rules: C2.1-8, C4.1-1, B1
     #[test]

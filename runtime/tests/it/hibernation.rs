@@ -8,6 +8,8 @@ use miniflow_runtime::{DurationSpec, InstanceStatus, Timestamp};
 use crate::guest::step;
 use crate::world::{START, World, bytes, text, with_id};
 
+const DAY_MS: u64 = 24 * 3_600_000;
+
 fn sleeper() -> World {
     World::new(|run, effects| async move {
         let (first, second) = (effects.clone(), effects);
@@ -248,6 +250,65 @@ async fn a_sleep_whose_start_was_lost_with_the_process_is_over_when_its_moment_h
     let report = world.drive_to(&handle, "one", InstanceStatus::Complete).await;
     assert_eq!(text(&report.output.unwrap()), "over");
     world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sleep_that_is_all_a_run_had_asked_for_when_its_process_died_is_over_too() {
+    let until = Timestamp(START.0 + 5000);
+    let mut world = World::new(move |run, effects| async move {
+        effects.add("asked");
+        run.sleep_until("until", until).await?;
+        Ok(bytes("over"))
+    });
+    let handle = world.start();
+    // The commit of its creation is the last.
+    world.storage.die_after(1);
+    handle.create("w", with_id("one")).await.unwrap();
+    world.effects.until("asked", 1).await;
+    drop(handle);
+    world.kill().await;
+    assert!(!world.storage.entries("one").iter().any(|stamped| matches!(stamped.entry, Entry::SleepStarted { .. })));
+    world.clock.advance_ms(60_000);
+    let handle = world.start();
+    let report = world.drive_to(&handle, "one", InstanceStatus::Complete).await;
+    assert_eq!(text(&report.output.unwrap()), "over");
+    world.stop().await;
+}
+
+// rules: C2.5-9
+#[tokio::test]
+async fn a_moment_that_passed_while_a_body_ran_has_passed() {
+    let mut world = World::new(|run, effects| async move {
+        // The second is in another run.
+        for (name, begins) in [("first", START), ("second", START.plus_ms(1000 + DAY_MS))] {
+            let body = |_| {
+                let effects = effects.clone();
+                async move {
+                    effects.add(name);
+                    effects.until(&format!("{name} may end"), 1).await;
+                    Ok(bytes("1"))
+                }
+            };
+            step(&run, name, body).await?;
+            let slept = run.sleep_until(name, begins.plus_ms(500)).await;
+            effects.add(&format!("{name}: {slept:?}"));
+            run.sleep("nap", DurationSpec::Ms(DAY_MS)).await?;
+        }
+        Ok(bytes("over"))
+    });
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    for name in ["first", "second"] {
+        world.watch(&handle, |_| world.effects.of(name) == 1).await;
+        world.clock.advance_ms(1000);
+        world.effects.add(&format!("{name} may end"));
+        world.reach(&handle, "one", InstanceStatus::Waiting).await;
+        world.clock.advance_ms(DAY_MS);
+    }
+    world.reach(&handle, "one", InstanceStatus::Complete).await;
+    let said: Vec<_> = world.effects.all().into_keys().filter(|effect| effect.contains(": ")).collect();
+    let refused = said.iter().filter(|said| said.contains("You can't sleep until a time in the past")).count();
+    assert_eq!((said.len(), refused), (2, 2), "{said:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

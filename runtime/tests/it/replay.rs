@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use futures::FutureExt;
-use futures::future::{Either, join, select};
+use futures::future::{Either, join, join3, select};
 use miniflow_runtime::dispatcher::RestartFrom;
-use miniflow_runtime::{DurationSpec, InstanceStatus, Run, StepKind};
+use miniflow_runtime::{DurationSpec, ErrorInfo, InstanceStatus, Run, StepKind};
 
 use crate::guest::{note, step};
 use crate::world::{Effects, Gate, World, boom, bytes, text, with_id};
@@ -72,6 +72,73 @@ async fn branches_that_share_a_name_keep_their_numbers() {
     })
     .await;
     assert_eq!(said, "x of the first branch, x of the second branch");
+}
+
+/// Three branches side by side: a sleep, one that first does `before`, and one that does not; both then do a step of the same name.
+async fn numbered<B, R>(instances: usize, before: B)
+where
+    B: Fn(Arc<Run>) -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = Result<(), ErrorInfo>> + Send,
+{
+    let mut world = World::new(move |run, _| {
+        let before = before.clone();
+        async move {
+            let x = async |of: &'static str| step(&run, "x", |_| async move { Ok(bytes(of)) }).await;
+            run.sleep("until there are events", DurationSpec::Text("1 day".into())).await?;
+            let nap = run.sleep("nap", DurationSpec::Text("1 day".into()));
+            let first = async {
+                before(Arc::clone(&run)).await?;
+                x("first").await
+            };
+            let (nap, first, second) = join3(nap, first, x("second")).await;
+            nap?;
+            Ok(bytes(format!("{} {}", text(&first?), text(&second?))))
+        }
+    });
+    let handle = world.start();
+    let ids: Vec<_> = (0..instances).map(|n| format!("i{n}")).collect();
+    for id in &ids {
+        handle.create("w", with_id(id)).await.unwrap();
+        handle.send_event("w", id, "go", bytes("1")).await.unwrap();
+    }
+    for id in &ids {
+        let report = world.drive_to(&handle, id, InstanceStatus::Complete).await;
+        assert_eq!(text(&report.output.unwrap()), "first second", "{id}");
+    }
+}
+
+// rules: C2.5-4
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn branches_keep_their_numbers_however_soon_a_step_is_answered() {
+    let before = |run: Arc<Run>| async move { step(&run, "a", |_| async { Ok(bytes("1")) }).await.map(drop) };
+    for _ in 0..50 {
+        numbered(1, before).await;
+    }
+    numbered(100, before).await;
+}
+
+// rules: C2.5-4
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn branches_keep_their_numbers_however_soon_an_event_is_received() {
+    let before = |run: Arc<Run>| async move { run.wait_for_event("w", "go", None).await.map(drop) };
+    for _ in 0..50 {
+        numbered(1, before).await;
+    }
+    numbered(100, before).await;
+}
+
+// rules: C2.5-4
+#[tokio::test]
+async fn a_step_inside_of_another_has_a_number_of_its_own() {
+    let (said, _) = output(|run, _| async move {
+        let outer = step(&run, "outer", |_| async { step(&run, "x", |_| async { Ok(bytes("inner")) }).await });
+        let outer = outer.await.unwrap();
+        let x = step(&run, "x", |_| async { Ok(bytes("x")) }).await.unwrap();
+        hibernate(&run).await;
+        format!("{}, {}", text(&outer), text(&x))
+    })
+    .await;
+    assert_eq!(said, "inner, x");
 }
 
 // rules: C4.1-4

@@ -1,7 +1,9 @@
 //! How long a finished instance is kept.
 
+use std::pin::pin;
 use std::sync::Arc;
 
+use futures::poll;
 use miniflow_runtime::storage::Retention;
 use miniflow_runtime::{Bytes, CreateOptions, ErrorInfo, Handle, InstanceStatus, Run};
 
@@ -113,15 +115,33 @@ async fn a_removal_that_cannot_be_committed_is_tried_again_later_and_not_over_an
     end(&world, &handle, "complete", Retention::default()).await;
     world.storage.die_after(0);
     world.clock.advance_ms(7 * DAY);
-    for _ in 0..100 {
-        handle.overview().await.unwrap();
-    }
+    world.watch(&handle, |_| world.storage.refusals() > 0).await;
+    world.settle(&handle).await;
     assert_eq!(world.storage.refusals(), 1);
     world.storage.revive();
     assert!(is_there(&world, &handle).await);
     world.clock.advance_ms(1000);
     assert!(!is_there(&world, &handle).await);
-    assert_eq!(handle.overview().await.unwrap().resident, 0);
+    world.watch(&handle, |overview| overview.resident == 0).await;
+}
+
+#[tokio::test]
+async fn an_instance_that_is_restarted_as_its_retention_ends_is_kept() {
+    let mut world = World::new(script);
+    let handle = world.start();
+    end(&world, &handle, "complete", Retention::default()).await;
+    // Both come about while the dispatcher is held up, so that it finds them together.
+    let (go, held) = std::sync::mpsc::channel::<()>();
+    let mut held = pin!(handle.read(move |_| Ok(held.recv())));
+    let mut restarted = pin!(handle.restart("w", "one", None));
+    assert!(poll!(held.as_mut()).is_pending() && poll!(restarted.as_mut()).is_pending());
+    world.clock.advance_ms(7 * DAY);
+    go.send(()).unwrap();
+    assert!(held.await.unwrap().is_ok());
+    restarted.await.unwrap();
+    world.reach(&handle, "one", InstanceStatus::Complete).await;
+    assert!(is_there(&world, &handle).await);
+    assert_eq!(world.effects.of("a"), 2);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Waiting for events, and for the next attempt.
 
 use futures::future::{join, select};
+use miniflow_runtime::engine::{Entry, Stamped};
 use miniflow_runtime::{Clock, DurationSpec, InstanceStatus};
 
 use crate::guest::{retrying, step_with};
@@ -81,7 +82,8 @@ async fn a_wait_that_was_dropped_goes_on_when_it_is_asked_for_again() {
         let week = Some(DurationSpec::Text("1 week".into()));
         let mut wait = Box::pin(run.wait_for_event("w", "go", week));
         if effects.of("another code") == 0 {
-            let nap = Box::pin(run.sleep("nap", DurationSpec::Text("1 hour".into())));
+            // So short that the run stays in memory, and is there to drop the wait.
+            let nap = Box::pin(run.sleep("nap", DurationSpec::Ms(1500)));
             drop(select(wait, nap).await);
             run.sleep("long", DurationSpec::Text("1 day".into())).await?;
             return Ok(bytes("the code was not exchanged"));
@@ -92,9 +94,11 @@ async fn a_wait_that_was_dropped_goes_on_when_it_is_asked_for_again() {
     let handle = world.start();
     handle.create("w", with_id("one")).await.unwrap();
     world.reach(&handle, "one", InstanceStatus::Waiting).await;
-    world.clock.advance_ms(3_600_000);
+    world.clock.advance_ms(1500);
     world.settle(&handle).await;
     world.kill().await;
+    let is_dropped = |stamped: &Stamped| matches!(stamped.entry, Entry::StepAbandoned { .. });
+    assert!(world.storage.entries("one").iter().any(is_dropped));
     world.effects.add("another code");
     let handle = world.start();
     world.clock.advance_ms(24 * 3_600_000);
@@ -102,6 +106,28 @@ async fn a_wait_that_was_dropped_goes_on_when_it_is_asked_for_again() {
     handle.send_event("w", "one", "go", bytes("7")).await.unwrap();
     let report = world.reach(&handle, "one", InstanceStatus::Complete).await;
     assert_eq!(text(&report.output.unwrap()), "7");
+}
+
+#[tokio::test]
+async fn a_wait_that_was_dropped_gets_no_event_whether_its_run_was_in_memory_or_not() {
+    // A run that is to be woken so soon stays in memory; after the other time it is replayed.
+    for nap_ms in [1500, 3_600_000] {
+        let mut world = World::new(move |run, _| async move {
+            let first = Box::pin(run.wait_for_event("first", "go", None));
+            drop(select(first, Box::pin(run.sleep("nap", DurationSpec::Ms(nap_ms)))).await);
+            let event = run.wait_for_event("second", "go", None).await?;
+            Ok(event.payload)
+        });
+        let handle = world.start();
+        handle.create("w", with_id("one")).await.unwrap();
+        world.reach(&handle, "one", InstanceStatus::Waiting).await;
+        world.clock.advance_ms(nap_ms);
+        world.settle(&handle).await;
+        handle.send_event("w", "one", "go", bytes("7")).await.unwrap();
+        let report = world.reach(&handle, "one", InstanceStatus::Complete).await;
+        assert_eq!(text(&report.output.unwrap()), "7");
+        world.stop().await;
+    }
 }
 
 // rules: A70

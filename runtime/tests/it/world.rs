@@ -12,6 +12,7 @@ use miniflow_runtime::{
     Bytes, Clock, CreateOptions, Dispatcher, ErrorInfo, Fit, Handle, InstanceStatus, Options, Run, StatusReport,
     Timestamp, Trial, WorkflowDefinition,
 };
+use proptest::prelude::ProptestConfig;
 use tokio::sync::watch;
 
 /// What bodies get to finish when the process stops.
@@ -19,6 +20,12 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// Where time begins in tests.
 pub(crate) const START: Timestamp = Timestamp(1_000_000);
+
+/// As many cases of a law as `PROPTEST_CASES` says, `usual` without it.
+pub(crate) fn cases(usual: u32) -> ProptestConfig {
+    let all = ProptestConfig::default();
+    if std::env::var_os("PROPTEST_CASES").is_some() { all } else { ProptestConfig { cases: usual, ..all } }
+}
 
 /// What step bodies left behind, over all processes.
 #[derive(Clone, Default)]

@@ -24,7 +24,9 @@ impl Instance {
         match entry {
             Entry::Running => {
                 self.status = InstanceStatus::Running;
-                self.started.get_or_insert(at);
+                if self.started.is_none() {
+                    (self.started, self.last_at) = (Some(at), at);
+                }
                 self.news = false;
             }
             Entry::Waiting => {
@@ -159,7 +161,8 @@ impl Instance {
         let mut done = std::mem::take(&mut self.done);
         done.retain(|no| *no < keep);
         let (released, bytes, started) = (self.released, self.bytes, self.started);
-        *self = Self { steps, done, entries: entries + 1, released, bytes, started, changed: at, ..Self::new() };
+        let entries = entries + 1;
+        *self = Self { steps, done, entries, released, bytes, started, last_at: at, changed: at, ..Self::new() };
         if from.is_none() {
             (self.released, self.bytes, self.started) = (false, 0, None);
         }

@@ -122,10 +122,10 @@ impl Instance {
         self.entries
     }
 
-    /// How far its code is known to have come before a run that begins now; none when it has not run yet.
+    /// How far its code is known to have come before a run that begins now.
     #[must_use]
-    pub fn came_until(&self) -> Option<Timestamp> {
-        (self.last_at > Timestamp(0)).then_some(self.last_at)
+    pub fn came_until(&self) -> Timestamp {
+        self.last_at
     }
 
     /// When its first run began.

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use futures::future::try_join;
+use futures::future::{select, try_join};
 use miniflow_runtime::engine::{Retry, RetryDelay, RollbackOptions};
 use miniflow_runtime::run::Compensating;
 use miniflow_runtime::{
@@ -111,6 +111,10 @@ impl Guest {
                     let (a, b) = try_join(self.line(a), self.line(b)).await?;
                     said.extend(a);
                     said.extend(b);
+                }
+                Part::Race(a, b) => {
+                    let (first, _) = select(Box::pin(self.line(a)), Box::pin(self.line(b))).await.factor_first();
+                    said.extend(first?);
                 }
             }
         }

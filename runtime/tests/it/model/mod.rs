@@ -15,12 +15,15 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRu
 use driver::End;
 use program::{Case, case};
 
+use crate::world::cases;
+
 /// Cases of the test that always tries the same ones.
 const CASES: u32 = 600;
 
 /// What must have happened in them.
-const KINDS: [&str; 43] = [
+const KINDS: [&str; 44] = [
     "branch that is dropped",
+    "branch that loses",
     "compensation",
     "compensation that is retried",
     "delete of a finished one",
@@ -93,7 +96,7 @@ fn every_kind_of_act_and_operation_is_as_the_model_says() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(cases(24))]
 
     #[test]
     fn any_workflow_is_as_the_model_says(case in case()) {

@@ -46,7 +46,7 @@ pub(super) enum At {
     },
     Asleep(Ms),
     Waits(Ms),
-    /// The other branch failed.
+    /// The other branch failed, or was faster.
     Dropped(Box<Self>),
     /// How it ended, and as which of all.
     Done(Result<String, Fault>, u32),
@@ -106,14 +106,30 @@ pub(super) struct Way {
 /// What is to be done next.
 enum Next {
     Start(Vec<No>, bool),
+    /// These are given up: the branch beside them was faster.
+    Drop(Vec<No>),
     Return(String),
     Throw(Fault),
 }
 
 enum Line {
-    Said(Vec<String>),
+    /// With when it came to its end, as which of all acts.
+    Said(Vec<String>, u32),
     Stuck(Option<No>),
     Threw(Fault, u32),
+}
+
+/// What is to be begun in a branch that has not come to its end.
+fn stuck(line: &Line) -> Option<No> {
+    if let Line::Stuck(no) = line { *no } else { None }
+}
+
+/// When a branch came to its end, if it has.
+fn end(line: &Line) -> Option<u32> {
+    match line {
+        Line::Said(_, order) | Line::Threw(_, order) => Some(*order),
+        Line::Stuck(_) => None,
+    }
 }
 
 pub(super) fn is_final(status: &str) -> bool {
@@ -211,12 +227,17 @@ impl Model {
             let held = self.status == "waitingForPause";
             match self.walk(now) {
                 Next::Start(acts, beside) if !held && !acts.is_empty() => self.begin(acts, beside, now, way, trail),
+                Next::Drop(acts) => {
+                    self.drop_all(|no| acts.contains(&no));
+                    self.see("branch that loses");
+                    trail.push(self.clone());
+                }
                 Next::Return(output) if !held => {
                     (self.status, self.output) = ("complete", Some(output));
                     trail.push(self.clone());
                 }
                 Next::Throw(fault) => {
-                    self.drop_rest();
+                    self.drop_all(|_| true);
                     if held {
                         return self.rest(now, trail);
                     }
@@ -242,7 +263,8 @@ impl Model {
     }
 
     fn begin(&mut self, mut acts: Vec<No>, beside: bool, now: Ms, way: &mut Way, trail: &mut Vec<Self>) {
-        let unordered = beside && acts.len() == 2;
+        let both = acts.len() == 2;
+        let unordered = beside && both;
         if unordered {
             way.either = true;
             if way.flip {
@@ -252,9 +274,9 @@ impl Model {
         for no in acts {
             self.start(no, now);
             trail.push(self.clone());
-            // It goes on at once: with or without the other one.
+            // It goes on at once: before or after the other one begins.
             let goes_on = self.record(no).is_some_and(|record| matches!(record.at, At::Done(..)));
-            way.tie |= unordered && goes_on;
+            way.tie |= both && goes_on;
         }
     }
 
@@ -316,14 +338,14 @@ impl Model {
         for part in &self.program.parts {
             match part {
                 Part::One(no) => match self.line(&[*no], now) {
-                    Line::Said(more) => said.extend(more),
+                    Line::Said(more, _) => said.extend(more),
                     Line::Stuck(no) => return Next::Start(no.into_iter().collect(), false),
                     Line::Threw(fault, _) => return Next::Throw(fault),
                 },
                 Part::Two(a, b) => {
                     let beside = a.iter().chain(b).any(|no| self.record(*no).is_some());
                     match (self.line(a, now), self.line(b, now)) {
-                        (Line::Said(a), Line::Said(b)) => {
+                        (Line::Said(a, _), Line::Said(b, _)) => {
                             said.extend(a);
                             said.extend(b);
                         }
@@ -331,10 +353,27 @@ impl Model {
                             return Next::Throw(fault);
                         }
                         (_, Line::Threw(fault, _)) | (Line::Threw(fault, _), _) => return Next::Throw(fault),
-                        (a, b) => {
-                            let stuck = |line| if let Line::Stuck(no) = line { no } else { None };
-                            return Next::Start(stuck(a).into_iter().chain(stuck(b)).collect(), beside);
+                        (a, b) => return Next::Start(stuck(&a).into_iter().chain(stuck(&b)).collect(), beside),
+                    }
+                }
+                Part::Race(a, b) => {
+                    let beside = a.iter().chain(b).any(|no| self.record(*no).is_some());
+                    let (one, other) = (self.line(a, now), self.line(b, now));
+                    let (first, loser) = match (end(&one), end(&other)) {
+                        (None, None) => {
+                            return Next::Start(stuck(&one).into_iter().chain(stuck(&other)).collect(), beside);
                         }
+                        (Some(first), second) if second.is_none_or(|second| first < second) => (one, b),
+                        _ => (other, a),
+                    };
+                    let open: Vec<_> = loser.iter().copied().filter(|no| self.is_open(*no)).collect();
+                    if !open.is_empty() {
+                        return Next::Drop(open);
+                    }
+                    match first {
+                        Line::Threw(fault, _) => return Next::Throw(fault),
+                        Line::Said(more, _) => said.extend(more),
+                        Line::Stuck(_) => unreachable!("it has come to its end"),
                     }
                 }
             }
@@ -343,7 +382,7 @@ impl Model {
     }
 
     fn line(&self, acts: &[No], now: Ms) -> Line {
-        let mut said = Vec::new();
+        let (mut said, mut last) = (Vec::new(), 0);
         for no in acts {
             let Some(record) = self.record(*no) else { return Line::Stuck(Some(*no)) };
             let caught = match &self.program.acts[*no] {
@@ -352,15 +391,21 @@ impl Model {
                 Act::Sleep(_) => false,
             };
             match &record.at {
-                At::Done(Ok(text), _) => said.push(text.clone()),
-                At::Done(Err(Fault { name, message }), _) if caught => said.push(format!("!{name}: {message}")),
+                At::Done(Ok(text), order) => {
+                    last = *order;
+                    said.push(text.clone());
+                }
+                At::Done(Err(Fault { name, message }), order) if caught => {
+                    last = *order;
+                    said.push(format!("!{name}: {message}"));
+                }
                 At::Done(Err(fault), order) => return Line::Threw(fault.clone(), *order),
                 At::Delay { at, .. } => return Line::Stuck((*at <= now).then_some(*no)),
                 At::Dropped(_) => return Line::Stuck(Some(*no)),
                 At::Running { .. } | At::Asleep(_) | At::Waits(_) => return Line::Stuck(None),
             }
         }
-        Line::Said(said)
+        Line::Said(said, last)
     }
 
     /// Begins an act, or an attempt of it, or goes back to one that was dropped.
@@ -406,9 +451,14 @@ impl Model {
         Some(self.done(Ok(format!("{payload}@{at}"))))
     }
 
-    fn drop_rest(&mut self) {
+    fn is_open(&self, no: No) -> bool {
+        self.record(no).is_some_and(|record| !matches!(record.at, At::Done(..) | At::Dropped(_)))
+    }
+
+    /// Drops the acts among these that are not over.
+    fn drop_all(&mut self, which: impl Fn(No) -> bool) {
         for record in &mut self.records {
-            if !matches!(record.at, At::Done(..) | At::Dropped(_)) {
+            if which(record.no) && !matches!(record.at, At::Done(..) | At::Dropped(_)) {
                 self.seen.insert("branch that is dropped");
                 record.at = At::Dropped(Box::new(record.at.clone()));
             }

@@ -49,11 +49,12 @@ pub(super) enum Act {
     Wait { kind: u8, timeout: Ms, caught: bool },
 }
 
-/// Acts one after the other, or two branches side by side.
+/// Acts one after the other, or two branches side by side: both to their ends, or until the first comes to its end.
 #[derive(Clone, Debug)]
 pub(super) enum Item {
     One(Act),
     Two(Vec<Act>, Vec<Act>),
+    Race(Vec<Act>, Vec<Act>),
 }
 
 /// Where an act stands in the program. Its step is called `s<number>`.
@@ -63,6 +64,7 @@ pub(super) type No = usize;
 pub(super) enum Part {
     One(No),
     Two(Vec<No>, Vec<No>),
+    Race(Vec<No>, Vec<No>),
 }
 
 /// A workflow.
@@ -79,16 +81,15 @@ impl Program {
             acts.push(act);
             acts.len() - 1
         };
-        let parts = items
-            .into_iter()
-            .map(|item| match item {
+        let mut parts = Vec::new();
+        for item in items {
+            let mut line = |acts: Vec<Act>| acts.into_iter().map(&mut add).collect();
+            parts.push(match item {
                 Item::One(act) => Part::One(add(act)),
-                Item::Two(a, b) => {
-                    let a = a.into_iter().map(&mut add).collect();
-                    Part::Two(a, b.into_iter().map(&mut add).collect())
-                }
-            })
-            .collect();
+                Item::Two(a, b) => Part::Two(line(a), line(b)),
+                Item::Race(a, b) => Part::Race(line(a), line(b)),
+            });
+        }
         let mut program = Self { acts, parts };
         program.tell_apart();
         program
@@ -195,8 +196,11 @@ fn act() -> impl Strategy<Value = Act> {
 
 fn program() -> impl Strategy<Value = Program> {
     let branch = || proptest::collection::vec(act(), 1..4);
-    let item =
-        prop_oneof![3 => act().prop_map(Item::One), 1 => (branch(), branch()).prop_map(|(a, b)| Item::Two(a, b))];
+    let item = prop_oneof![
+        3 => act().prop_map(Item::One),
+        1 => (branch(), branch()).prop_map(|(a, b)| Item::Two(a, b)),
+        1 => (branch(), branch()).prop_map(|(a, b)| Item::Race(a, b)),
+    ];
     proptest::collection::vec(item, 1..6).prop_map(Program::new)
 }
 
