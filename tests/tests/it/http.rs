@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use http::{Method, Request, header};
 use http_body_util::{BodyExt, Full};
-use miniflow_tests::{Dev, Reply, Server, Sink, bound, build, repository};
+use miniflow_tests::{Dev, Reply, Server, Sink, bound, build, eventually, repository};
 use serde_json::{Value, json};
 
 const CPU_LIMIT: &str = "Worker exceeded CPU time limit.";
@@ -189,11 +189,76 @@ fn an_answer_that_breaks_off_is_seen_to_break_off() {
 #[test]
 fn a_client_that_goes_away_takes_nobody_with_it() {
     let server = behaviours();
-    let mut stream = server.exchange("/stream?n=100&ms=50");
+    let mut stream = server.exchange("/stream?n=1000000&ms=10");
     stream.finish();
     assert!(stream.receive().is_some());
+    assert!(server.lines_with("the stream is dropped").is_empty(), "{}", server.log());
     drop(stream);
+    // The Worker is told, and the developer.
+    server.wait_for_line("the stream is dropped");
+    let line = server.wait_for_line("the client went away");
+    assert!(line.contains("/stream?n=1000000&ms=10 200: the client went away before the end of the answer"), "{line}");
     server.get("/").expect(200);
+}
+
+#[test]
+fn clients_that_go_away_in_the_middle_of_an_answer_leave_nothing_behind() {
+    // More than requests may be in flight at a time.
+    const CLIENTS: usize = 300;
+    let server = behaviours();
+    for _ in 0..CLIENTS {
+        let mut stream = asked_for(&server, "/stream?n=1000000&ms=1");
+        // The head, and perhaps more.
+        assert!(stream.read(&mut [0; 64]).unwrap() > 0);
+    }
+    eventually("every stream to be dropped", || {
+        (server.lines_with("the stream is dropped").len() == CLIENTS).then_some(())
+    });
+    assert_eq!(server.lines_with("the client went away before the end of the answer").len(), CLIENTS);
+    server.get("/").expect(200);
+}
+
+#[test]
+fn whole_answers_are_told_of_once() {
+    let server = behaviours();
+    for (method, path) in [
+        (Method::GET, "/"),
+        (Method::HEAD, "/"),
+        (Method::GET, "/answer?status=204"),
+        (Method::GET, "/stream?n=3&ms=1"),
+        (Method::GET, "/stream?n=0"),
+        (Method::POST, "/echo"),
+        (Method::POST, "/length"),
+    ] {
+        let _ = server.client().send(method, path, "a body").unwrap();
+    }
+    assert!(server.client().get("/broken-stream?ms=1").is_err());
+    let (_, log) = server.stop();
+    assert!(!log.contains("went away"), "{log}");
+}
+
+#[test]
+fn an_answer_arrives_though_the_handler_leaves_a_large_body_unread() {
+    let server = behaviours();
+    let piece = vec![b'x'; 1 << 20];
+    for more in ["", "Connection: close\r\n"] {
+        let mut stream = TcpStream::connect(server.url().trim_start_matches("http://")).unwrap();
+        let length = 32 * piece.len();
+        write!(stream, "POST / HTTP/1.1\r\nHost: here\r\nContent-Length: {length}\r\n{more}\r\n").unwrap();
+        // A client that reads nothing before it has sent everything.
+        for _ in 0..32 {
+            stream.write_all(&piece).unwrap();
+        }
+        if more.is_empty() {
+            // The connection can be used again.
+            write!(stream, "GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").unwrap();
+        }
+        let mut answers = String::new();
+        stream.read_to_string(&mut answers).unwrap();
+        let expected = if more.is_empty() { 2 } else { 1 };
+        assert_eq!(answers.matches("HTTP/1.1 200 ").count(), expected, "{answers}");
+        assert!(answers.ends_with("behaviours"), "{answers}");
+    }
 }
 
 /// A connection on which `path` was asked for.

@@ -22,6 +22,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 use super::answer;
 use super::instances::{Instances, Label, Ticket};
 use super::server::Service;
+use super::unread::Unread;
 use crate::bindings::logging::{Level, LogLine};
 use crate::wasm::inward::{self, CallError};
 use crate::wasm::limits::Presence;
@@ -86,6 +87,9 @@ impl Fetch {
             Err(why) => return answer::bad_request(why),
         };
         inward::forget(request.headers_mut());
+        let (parts, body) = request.into_parts();
+        let body = Unread::wrap(body, &parts.headers);
+        let request = Request::from_parts(parts, body);
         if is_websocket(request.headers()) {
             // Nothing that the Worker could answer would be one.
             tracing::warn!("`{}` was asked for a WebSocket, which is not run yet", request.uri().path());

@@ -13,6 +13,7 @@ mod instances;
 mod not_built;
 mod server;
 mod told;
+mod unread;
 
 pub use fetch::{Fetch, Turns};
 pub use not_built::NotBuilt;

@@ -1,15 +1,22 @@
 //! One line in the log for each request.
 //!
-//! Promises: it is said when the answer begins, and how long that took; also when the client did not wait for it. What is asked of the server
-//! itself, under `/cdn-cgi/`, is said at level debug, as clients ask it again and again. Never does: change a request or an answer.
+//! Promises: it is said when the answer begins, and how long that took; also when the client did not wait for it. A client that goes away
+//! before it has the whole answer has a second line. What is asked of the server itself, under `/cdn-cgi/`, is said at level debug, as
+//! clients ask it again and again. Never does: change a request or an answer.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use http::{Method, Request, Response, StatusCode, Uri};
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, Uri, header};
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use miniflow_runtime::clock::Stopwatch;
 use tracing::Level;
+use wasmtime_wasi_http::Error;
 
 use super::{Body, Service};
 
@@ -45,14 +52,22 @@ impl<S: Service> Service for Told<S> {
         }
         let worker = if is_own { None } else { Some(Arc::clone(&self.worker)) };
         let (method, uri) = (request.method().clone(), request.uri().clone());
-        let mut asked = Asked { method, uri, worker, is_named: self.is_named, since: Stopwatch::start(), status: None };
+        let (is_named, since) = (self.is_named, Stopwatch::start());
+        let mut asked = Asked { method, uri, worker, is_named, since, status: None, over: false };
         let response = self.service.call(request, local).await;
-        asked.status = Some(response.status());
-        response
+        asked.answered(response.status());
+        let left = length(&response);
+        response.map(|body| Sent { body, left, asked }.boxed_unsync())
     }
 }
 
-/// A request, told of when this is dropped: with its answer, or because the client went away.
+/// Bytes of the body that is to be sent, if that is known.
+fn length(response: &Response<Body>) -> Option<u64> {
+    let said = response.headers().get(header::CONTENT_LENGTH);
+    said.and_then(|length| length.to_str().ok()?.parse().ok()).or_else(|| response.body().size_hint().exact())
+}
+
+/// A request, told of when it is answered, and when this is dropped because the client went away.
 struct Asked {
     method: Method,
     uri: Uri,
@@ -60,34 +75,98 @@ struct Asked {
     is_named: bool,
     since: Stopwatch,
     status: Option<StatusCode>,
+    /// The client has all that there is for it.
+    over: bool,
 }
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        let kind = "request";
+        if self.over {
+            return;
+        }
+        match self.status {
+            Some(_) => self.tell("request_left", true),
+            None => self.tell("request", true),
+        }
+    }
+}
+
+impl Asked {
+    fn answered(&mut self, status: StatusCode) {
+        self.status = Some(status);
+        self.tell("request", false);
+        let has_no_body = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        self.over = has_no_body || self.method == Method::HEAD;
+    }
+
+    /// `gone`: the client went away.
+    fn tell(&self, kind: &'static str, gone: bool) {
         let duration_ms = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         let (method, path, query) = (self.method.as_str(), self.uri.path(), self.uri.query());
         let status = self.status.map(|status| status.as_u16());
-        let (worker, line) = (self.worker.as_deref(), self.line(duration_ms));
+        let (worker, line) = (self.worker.as_deref(), self.line(gone, duration_ms));
         if worker.is_some() {
             tracing::info!(kind, worker, method, path, query, status, duration_ms, "{line}");
         } else {
             tracing::debug!(kind, method, path, query, status, duration_ms, "{line}");
         }
     }
-}
 
-impl Asked {
-    fn line(&self, duration_ms: u64) -> String {
+    fn line(&self, gone: bool, duration_ms: u64) -> String {
         let of = match &self.worker {
             Some(worker) if self.is_named => format!("{worker} "),
             _ => String::new(),
         };
         let path = shortened(self.uri.path_and_query().map_or("/", |path| path.as_str()));
-        match self.status {
-            Some(status) => format!("{of}{} {path} {} ({duration_ms} ms)", self.method, status.as_u16()),
-            None => format!("{of}{} {path}: the client went away ({duration_ms} ms)", self.method),
+        let answer = self.status.map(|status| format!(" {}", status.as_u16())).unwrap_or_default();
+        let end = match self.status {
+            _ if !gone => "",
+            Some(_) => ": the client went away before the end of the answer",
+            None => ": the client went away",
+        };
+        format!("{of}{} {path}{answer}{end} ({duration_ms} ms)", self.method)
+    }
+}
+
+/// The body of an answer.
+struct Sent {
+    body: Body,
+    /// Bytes that are still to come, if that is known.
+    left: Option<u64>,
+    asked: Asked,
+}
+
+impl http_body::Body for Sent {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                let bytes = frame.data_ref().map_or(0, |data| u64::try_from(data.len()).unwrap_or(u64::MAX));
+                self.left = self.left.map(|left| left.saturating_sub(bytes));
+            }
+            // Also when the Worker breaks it off: that is no doing of the client.
+            Poll::Ready(_) => self.asked.over = true,
+            Poll::Pending => {}
         }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        // Nobody asks for more of it then.
+        self.asked.over |= self.left == Some(0) || self.body.is_end_stream();
     }
 }
 
@@ -102,7 +181,7 @@ fn shortened(path: &str) -> String {
 mod tests {
     use super::*;
 
-    fn line(worker: Option<&str>, is_named: bool, uri: &str, status: Option<u16>) -> String {
+    fn line(worker: Option<&str>, is_named: bool, uri: &str, status: Option<u16>, gone: bool) -> String {
         let asked = Asked {
             method: Method::POST,
             uri: uri.parse().unwrap(),
@@ -110,21 +189,27 @@ mod tests {
             is_named,
             since: Stopwatch::start(),
             status: status.map(|status| StatusCode::from_u16(status).unwrap()),
+            over: true,
         };
-        asked.line(12)
+        asked.line(gone, 12)
     }
 
     #[test]
     fn a_line_has_what_was_asked_and_what_came_of_it() {
-        assert_eq!(line(Some("shop"), false, "/a?b=c", Some(201)), "POST /a?b=c 201 (12 ms)");
-        assert_eq!(line(Some("shop"), true, "/", Some(500)), "shop POST / 500 (12 ms)");
-        assert_eq!(line(None, true, "/cdn-cgi/x", Some(404)), "POST /cdn-cgi/x 404 (12 ms)");
-        assert_eq!(line(Some("shop"), false, "/slow", None), "POST /slow: the client went away (12 ms)");
+        assert_eq!(line(Some("shop"), false, "/a?b=c", Some(201), false), "POST /a?b=c 201 (12 ms)");
+        assert_eq!(line(Some("shop"), true, "/", Some(500), false), "shop POST / 500 (12 ms)");
+        assert_eq!(line(None, true, "/cdn-cgi/x", Some(404), false), "POST /cdn-cgi/x 404 (12 ms)");
+        assert_eq!(line(Some("shop"), false, "/slow", None, true), "POST /slow: the client went away (12 ms)");
+        let left = line(Some("shop"), false, "/", Some(200), true);
+        assert_eq!(left, "POST / 200: the client went away before the end of the answer (12 ms)");
     }
 
     #[test]
     fn a_long_path_is_cut() {
         let long = format!("/{}", "a".repeat(500));
-        assert_eq!(line(None, false, &long, Some(200)), format!("POST /{}… 200 (12 ms)", "a".repeat(PATH_MAX - 1)));
+        assert_eq!(
+            line(None, false, &long, Some(200), false),
+            format!("POST /{}… 200 (12 ms)", "a".repeat(PATH_MAX - 1))
+        );
     }
 }

@@ -5,7 +5,7 @@
 //! | `POST /echo` | answers the body as it comes, untouched by the Worker |
 //! | `POST /echo-chunks` | the same through the Worker, chunk by chunk |
 //! | `POST /length` | reads the whole body, answers its length |
-//! | `GET /stream?n=&ms=` | `n` chunks, `ms` apart |
+//! | `GET /stream?n=&ms=` | `n` chunks, `ms` apart; logs `the stream is dropped` when nobody reads it any more |
 //! | `GET /broken-stream?ms=` | a chunk, then an error `ms` later |
 //! | `* /request` | answers method, URL and headers |
 //! | `GET /answer?status=` | a body with that status and two cookies |
@@ -59,10 +59,16 @@ pub async fn route(mut req: Request, env: Env, ctx: Context) -> Result<Response>
         // Any layer makes the Worker copy the chunks.
         "/echo-chunks" => Response::from_stream(req.stream()?.map(|chunk| chunk)),
         "/length" => Response::ok(req.bytes().await?.len().to_string()),
-        "/stream" => Response::from_stream(stream::iter(0..query.n).then(move |i| async move {
-            Delay::from(Duration::from_millis(query.ms)).await;
-            Ok::<_, Error>(format!("chunk {i}\n"))
-        })),
+        "/stream" => {
+            let told = Told("the stream is dropped");
+            Response::from_stream(stream::iter(0..query.n).then(move |i| {
+                let _ = &told;
+                async move {
+                    Delay::from(Duration::from_millis(query.ms)).await;
+                    Ok::<_, Error>(format!("chunk {i}\n"))
+                }
+            }))
+        }
         "/broken-stream" => Response::from_stream(stream::iter(0..2).then(move |i| async move {
             Delay::from(Duration::from_millis(query.ms)).await;
             if i == 0 { Ok("first\n") } else { Err(Error::from("no more")) }
@@ -161,6 +167,15 @@ pub async fn route(mut req: Request, env: Env, ctx: Context) -> Result<Response>
         "/panic" => panic!("asked to panic"),
         "/oom" => eat_memory(),
         _ => Response::error("Not Found", 404),
+    }
+}
+
+/// Logs when it is dropped.
+struct Told(&'static str);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        console_log!("{}", self.0);
     }
 }
 
