@@ -12,6 +12,7 @@
 //! | `POST /pause?wf=&id=`, `/resume` | pauses, lets it go on | `{ok: true}` |
 //! | `POST /terminate?wf=&id=&rollback=1` | terminates, and undoes the steps if told | `{ok: true}` |
 //! | `POST /restart?wf=&id=&from=STEP` | restarts, from a step if told | `{ok: true}` |
+//! | `POST /kv?what=&n=` | `put`s or `get`s `n` entries, one after the other, or `list`s `n` pages | `{n}`, of a list the number of keys |
 //! | `POST /enqueue` | not supported yet | 501 |
 //!
 //! `wf` is the binding in lower case. An error is a 500 with `{error, name}`.
@@ -42,6 +43,7 @@ struct Query {
     /// A number, or a word.
     rollback: Option<String>,
     from: Option<String>,
+    what: Option<String>,
 }
 
 #[event(fetch)]
@@ -94,12 +96,34 @@ async fn route(mut req: Request, env: &Env) -> Result<Response> {
             }
             Response::from_json(&json!({ "ok": true }))
         }
+        (Method::Post, "/kv") => {
+            let query: Query = req.query()?;
+            let kv = env.kv("KV")?;
+            let done = use_kv(&kv, query.what.as_deref().unwrap_or_default(), query.n.unwrap_or(1)).await?;
+            Response::from_json(&json!({ "n": done }))
+        }
         (Method::Post, path @ "/enqueue") => {
             let body = json!({ "error": format!("{path} is not supported yet"), "name": "Error" });
             Ok(Response::from_json(&body)?.with_status(501))
         }
         _ => Response::error("Not Found", 404),
     }
+}
+
+/// Does something so often; what there was of it.
+async fn use_kv(kv: &KvStore, what: &str, n: usize) -> Result<usize> {
+    let value = "x".repeat(100);
+    let mut done = 0;
+    for number in 0..n {
+        let key = format!("key-{number:05}");
+        done += match what {
+            "put" => kv.put(&key, &value)?.execute().await.map(|()| 1)?,
+            "get" => usize::from(kv.get(&key).text().await?.is_some()),
+            "list" => kv.list().execute().await?.keys.len(),
+            other => return Err(format!("there is no `{other}`").into()),
+        };
+    }
+    Ok(done)
 }
 
 async fn create(req: &mut Request, env: &Env) -> Result<Response> {

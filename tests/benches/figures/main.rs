@@ -9,6 +9,7 @@ mod api;
 mod client;
 mod edits;
 mod kit;
+mod kv;
 mod machine;
 mod sections;
 mod server;

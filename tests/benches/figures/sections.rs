@@ -32,6 +32,7 @@ pub(crate) const ALL: &[(&str, Measure)] = &[
     ("sequential steps in one instance", sequential),
     ("1,000 instances of 10 steps", throughput),
     ("durable creates", creates),
+    ("KV", super::kv::all),
     ("1,000 sleeps of one second at once", sleeps),
     ("a month of a schedule", month),
     ("replay", replay),
@@ -42,7 +43,7 @@ pub(crate) const ALL: &[(&str, Measure)] = &[
     ("edit to served", super::edits::edits),
 ];
 
-const MODES: [Mode; 2] = [Mode::Normal, Mode::Full];
+pub(crate) const MODES: [Mode; 2] = [Mode::Normal, Mode::Full];
 
 pub(crate) fn figure(name: impl Into<String>, mode: Mode, unit: &'static str, values: Vec<f64>) -> Figure {
     Figure { name: name.into(), mode: mode.word(), unit, values }

@@ -1,4 +1,4 @@
-//! The process is killed while objects and queues are at work, at moments chosen by a seed that is printed (see `crash.rs`).
+//! The process is killed while objects, queues and KV are at work, at moments chosen by a seed that is printed (see `crash.rs`).
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -141,5 +141,44 @@ fn a_transaction_that_a_kill_cuts_has_written_nothing_whatever_its_moment() {
             eventually("so many transactions", || (done.load(SeqCst) >= enough).then_some(()));
             server.kill();
         });
+    }
+}
+
+#[test]
+fn after_kills_at_any_moment_a_key_has_what_was_answered_or_what_was_asked_after_it() {
+    const WRITERS: usize = 3;
+    let (mut random, dev) = (random(), Dev::guest("kv"));
+    let writers: [Asked; WRITERS] = Default::default();
+    let answered = || writers.iter().map(|writer| writer.answered.load(SeqCst)).sum::<usize>();
+    // Each writes a number, and the next when that was answered.
+    let keep_writing = |client: &Client, number: usize, writer: &Asked| loop {
+        let n = writer.asked.fetch_add(1, SeqCst) + 1;
+        let put = json!({ "op": "put", "key": format!("writer-{number}"), "value": n, "metadata": n });
+        let Ok(answer) = client.post("/run", json!([put])) else { return };
+        let _ = answer.expect(200);
+        writer.answered.store(n, SeqCst);
+    };
+    for _ in 0..KILLS {
+        let server = dev.start();
+        let client = server.client();
+        let enough = answered() + random.random_range(1..80);
+        std::thread::scope(|scope| {
+            for (number, writer) in writers.iter().enumerate() {
+                let (client, keep_writing) = (&client, &keep_writing);
+                scope.spawn(move || keep_writing(client, number, writer));
+            }
+            eventually("so many answers", || (answered() >= enough).then_some(()));
+            server.kill();
+        });
+        let server = dev.start();
+        for (number, writer) in writers.iter().enumerate() {
+            let get = json!({ "op": "get", "key": format!("writer-{number}"), "as": "json_with_metadata" });
+            let found = server.post("/run", json!([get])).expect(200).json()[0].clone();
+            let n = usize::try_from(found[0].as_u64().unwrap_or_default()).unwrap();
+            let (asked, answered) = (writer.asked.load(SeqCst), writer.answered.load(SeqCst));
+            assert!((answered..=asked).contains(&n), "{answered} of {asked} were answered, {n} is kept");
+            assert_eq!(found[1], found[0], "the value and its metadata are of one deed");
+        }
+        server.kill();
     }
 }

@@ -66,6 +66,74 @@ fn a_request_passes_on_numbers_that_mean_nothing() {
 }
 
 #[test]
+fn messages_and_entries_have_no_numbers_beyond_theirs() {
+    let queues = Dev::guest("queues").start();
+    for delay in [86_401, u32::MAX] {
+        let refused = queues.post("/send?to=KEPT", json!({ "messages": [1], "delay": delay })).expect(400).json();
+        let text = format!("Queue send failed: delay of {delay} seconds exceeds limit of 86400");
+        assert_eq!(refused["error"], text);
+    }
+    let kv = Dev::guest("kv").start();
+    let run = |operations: Value| kv.post("/run", operations).expect(200).json();
+    for (name, value) in [("ttl", LARGEST), ("expiration", LARGEST), ("ttl", LARGEST / 2), ("expiration", LARGEST / 2)]
+    {
+        let put = json!({ "op": "put", "key": "k", "value": 1, name: value });
+        let kept = run(json!([put, { "op": "get", "key": "k" }, { "op": "list" }, { "op": "delete", "key": "k" }]));
+        assert_eq!((&kept[0], &kept[1]), (&Value::Null, &json!("1")), "{name} {value}: {kept}");
+        assert!(kept[2]["keys"][0]["expiration"].as_u64() > Some(16_725_225_600), "{name} {value}: {kept}");
+    }
+    for operation in [
+        json!({ "op": "list", "limit": LARGEST, "catch": true }),
+        json!({ "op": "put", "key": "k", "value": 1, "ttl": 0, "expiration": LARGEST, "catch": true }),
+    ] {
+        let refused = run(json!([operation]));
+        assert!(refused[0]["error"].as_str().unwrap().starts_with("KV "), "{refused}");
+    }
+    let cached = run(json!([{ "op": "get", "key": "none", "cache_ttl": LARGEST }]));
+    assert_eq!(cached, json!([null]));
+}
+
+#[test]
+fn an_alarm_may_be_set_for_any_moment_there_is() {
+    let dev = Dev::guest("objects").args(["--time", "manual"]);
+    let server = dev.start();
+    let run = |server: &Server, name: &str, operation: Value| {
+        server.post(&format!("/run/KEEPER/{name}"), json!([operation])).expect(200).json()[0].clone()
+    };
+    let count = |server: &Server, name: &str| run(server, name, json!({ "op": "get", "key": "alarms" }));
+    let prepare = |name: &str| {
+        let on_alarm = json!([{ "op": "increment", "key": "alarms" }]);
+        run(&server, name, json!({ "op": "put", "key": "on alarm", "value": on_alarm }));
+    };
+    let past = [json!({ "op": "set_alarm", "ms": i64::MIN }), json!({ "op": "set_alarm_at", "at": 0 })];
+    let far = [
+        json!({ "op": "set_alarm", "ms": i64::MAX }),
+        json!({ "op": "set_alarm_at", "at": LARGEST }),
+        json!({ "op": "set_alarm_at", "at": LARGEST / 2 }),
+    ];
+    for (number, set) in past.iter().chain(&far).enumerate() {
+        prepare(&number.to_string());
+        run(&server, &number.to_string(), set.clone());
+    }
+    let far_set = |server: &Server| {
+        for number in 2..5 {
+            let at = run(server, &number.to_string(), json!({ "op": "get_alarm" }));
+            assert!(at.as_u64() > Some(16_725_225_600_000), "{number}: {at}");
+        }
+    };
+    let _ = server.post("/cdn-cgi/local/miniflow/time", json!({ "advance": 1 })).expect(200);
+    assert_eq!((count(&server, "0"), count(&server, "1")), (json!(1), json!(1)), "what is past goes off at once");
+    far_set(&server);
+    // The last moment that the clock has.
+    let _ = server.post("/cdn-cgi/local/miniflow/time", json!({ "set": 16_725_225_600_000_u64 })).expect(200);
+    far_set(&server);
+    assert_eq!(count(&server, "2"), Value::Null);
+    server.kill();
+    let server = dev.start();
+    far_set(&server);
+}
+
+#[test]
 fn moments_that_are_none_are_refused_or_passed_on() {
     let server = Dev::guest("behaviours").args(["--time", "manual"]).start();
     for time in ["-1", "1e308", "NaN", "inf", "18446744073709551615", "99999999999999999999999"] {

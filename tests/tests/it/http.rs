@@ -356,6 +356,15 @@ fn what_outlives_the_answer_is_done_after_it() {
 }
 
 #[test]
+fn what_outlives_the_answer_may_panic_and_the_next_request_is_served() {
+    let server = behaviours();
+    assert_eq!(server.get("/wait-until?ms=1&level=panic").expect(200).text(), "answered");
+    server.wait_for_line("asked to panic after the answer");
+    assert_eq!(server.get("/wait-until?ms=1&msg=done").expect(200).text(), "answered");
+    server.wait_for_line("log   done");
+}
+
+#[test]
 fn an_instance_serves_one_request_after_the_other_and_starts_once() {
     let server = behaviours();
     for requests in 1..=3 {

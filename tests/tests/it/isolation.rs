@@ -98,6 +98,36 @@ fn anothers_object_is_not_reached_by_its_binding_its_id_or_a_forged_header() {
 }
 
 #[test]
+fn anothers_variables_secrets_and_services_are_not_reached_and_neither_is_the_machines_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let secrets = folder.path().join("secrets.env");
+    std::fs::write(&secrets, "KEY=hidden\n").unwrap();
+    let services = json!({ "vars": { "NAME": "shop" }, "services": [{ "binding": "BANK", "service": "bank" }] });
+    let bank =
+        json!({ "vars": { "NAME": "bank", "LIMIT": "5" }, "services": [{ "binding": "BACKEND", "service": "shop" }] });
+    let server = with_objects("shop", "ROOM", &services)
+        .beside(with_objects("bank", "VAULT", &bank))
+        .args(["--env-file".into(), secrets.into_os_string()])
+        .env("MACHINE_KEY", "of the machine")
+        .start();
+    assert_eq!(server.get("/variable/NAME").expect(200).text(), "shop");
+    assert_eq!(server.get("/service/BANK/variable/LIMIT").expect(200).text(), "5");
+    let refused = |path: &str| server.get(path).expect(500).json()["error"].as_str().unwrap().to_owned();
+    for guess in ["LIMIT", "bank.LIMIT", "MACHINE_KEY", "PATH", "ROOM", "BANK", ""] {
+        for kind in ["variable", "secret"] {
+            let error = refused(&format!("/{kind}/{guess}"));
+            assert!(error.contains(&format!("`{guess}`")), "{kind} {guess}: {error}");
+            assert!(!error.contains("of the machine") && !error.contains("LIMIT`,"), "{kind} {guess}: {error}");
+        }
+    }
+    for guess in ["BACKEND", "bank", "shop", ""] {
+        let error = refused(&format!("/service/{guess}/whoami"));
+        assert_eq!(error, format!("no service `{guess}` is bound: there is `BANK`"));
+    }
+    assert_eq!(refused("/service/ROOM/whoami"), "`ROOM` is bound as a durable object, not as a service");
+}
+
+#[test]
 fn a_header_passed_on_through_a_service_leads_nowhere_either() {
     let services = json!({ "services": [{ "binding": "BANK", "service": "bank" }] });
     let server = with_objects("shop", "ROOM", &services).beside(with_objects("bank", "VAULT", &json!({}))).start();

@@ -17,6 +17,7 @@ mod crowd;
 mod edits;
 mod examples;
 mod extremes;
+mod from_workers;
 mod http;
 mod isolation;
 #[cfg(unix)]
@@ -36,6 +37,7 @@ mod reload_checks;
 mod restart;
 mod rollback;
 mod scheduled;
+mod services;
 mod sessions;
 mod terminal;
 mod tidy;

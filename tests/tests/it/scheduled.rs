@@ -50,6 +50,14 @@ fn it_is_over_when_everything_is_that_it_let_run_on() {
     assert_eq!(sink.seen().len(), 1);
 }
 
+#[test]
+fn what_it_let_run_on_decides_the_outcome_too() {
+    let server = behaviours();
+    assert_eq!(json_of(&server, "late panic", 500), json!({ "outcome": "exception", "noRetry": false }));
+    server.wait_for_line("asked to panic after a scheduled handler");
+    assert_eq!(json_of(&server, "* * * * *", 200), json!({ "outcome": "ok", "noRetry": false }));
+}
+
 // rules: A174
 #[test]
 fn the_test_route_is_the_workers_unless_asked_for() {

@@ -325,6 +325,10 @@ fn the_bench_worker_answers_what_load_drivers_ask() {
     });
     assert_eq!((&ended[0]["output"]["sum"], &ended[0]["output"]["steps"]), (&json!(10), &json!(4)));
     assert_eq!(ended[3]["status"], "missing");
+    for (what, n, done) in [("put", 3, 3), ("get", 4, 3), ("list", 2, 6)] {
+        let answer = server.post(&format!("/kv?what={what}&n={n}"), ()).expect(200).json();
+        assert_eq!(answer, json!({ "n": done }), "{what}");
+    }
     server.post("/create?wf=event&prefix=e", ()).expect(200);
     server.post("/event?wf=event&id=e", json!("now")).expect(200);
     let got = eventually("the event is received", || {

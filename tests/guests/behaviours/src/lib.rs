@@ -82,6 +82,10 @@ async fn scheduled(event: ScheduledEvent, env: Env, ctx: ScheduleContext) -> Res
             let fired = json!({ "cron": cron, "time": event.schedule(), "type": event.ty() });
             env.workflow("EVENT_ECHO")?.create(CreateOptions::new().with_id(id).with_params(fired)).await.map(drop)
         }
+        ("late", "panic") => {
+            ctx.wait_until(async { panic!("asked to panic after a scheduled handler") });
+            Ok(())
+        }
         ("late", url) => {
             let url: Url = url.parse()?;
             ctx.wait_until(async move {

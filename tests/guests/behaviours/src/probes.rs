@@ -16,7 +16,7 @@
 //! | `GET /log?msg=&level=` | logs |
 //! | `GET /clock?ms=` | the time, and the time after a delay |
 //! | `GET /starts` | how often the start handler ran, and how many requests this instance has seen |
-//! | `GET /wait-until?ms=&msg=` | answers, then logs after a delay |
+//! | `GET /wait-until?ms=&msg=&level=` | answers, then logs after a delay; with the level `panic` it panics instead |
 //! | `GET /busy-later?ms=&url=` | logs `begins` and never answers; what outlives it computes for `ms` when that URL answers 200, and logs `is done` |
 //! | `GET /error` | fails |
 //! | `GET /spin`, `/panic`, `/oom` | logs `spins` and never ends, panics, eats all memory |
@@ -140,6 +140,7 @@ pub async fn route(mut req: Request, env: Env, ctx: Context) -> Result<Response>
         "/wait-until" => {
             ctx.wait_until(async move {
                 Delay::from(Duration::from_millis(query.ms)).await;
+                assert!(query.level != "panic", "asked to panic after the answer");
                 console_log!("{}", query.msg);
             });
             Response::ok("answered")

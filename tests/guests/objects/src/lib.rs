@@ -10,11 +10,15 @@
 //! | `GET /plain?url=&route=` | an ordinary request with the header that names a binding |
 //! | `GET /forged?url=&route=` | the same around the SDK, which does not let that header through |
 //! | `GET /websocket/BINDING/NAME` | asks the object for a WebSocket |
+//! | `* /loop/BINDING` | passes the request on to another Worker, which does the same by a binding of that name, for ever |
+//! | `GET /breaks/WHAT` | `panic`: panics; `half`: its answer breaks off after the first piece |
+//! | `GET /variable/NAME`, `/secret/NAME` | what is bound under that name |
 //! | `GET /whoami` | the name of this Worker, and the URL it was asked for |
 
 mod objects;
 mod script;
 
+use futures::stream;
 use miniflow_sdk::*;
 use serde::Deserialize;
 use serde_json::json;
@@ -67,6 +71,17 @@ async fn answer(req: Request, env: Env) -> Result<Response> {
             let rest = [word(), word()].join("/");
             service.fetch_request(pass_on(req, rest.trim_end_matches('/')).await?).await
         }
+        "loop" => {
+            let binding = word();
+            env.service(binding)?.fetch(format!("https://inside.test/loop/{binding}"), None).await
+        }
+        "breaks" if word() == "panic" => panic!("asked to panic in a Worker"),
+        "breaks" => {
+            let pieces = [Ok(b"half".to_vec()), Err(Error::from("asked to break off"))];
+            Response::from_stream(stream::iter(pieces))
+        }
+        "variable" => Response::ok(env.var(word())?.to_string()),
+        "secret" => Response::ok(env.secret(word())?.to_string()),
         "plain" => {
             let query: Query = req.query()?;
             let mut init = RequestInit::new();

@@ -54,9 +54,15 @@ fn one<'a>(state: &'a State, env: &'a Env, events: u32, op: &'a Value) -> LocalB
             "sync" => storage.sync().await.map(|()| Value::Null),
             "sql" => sql(&storage, op),
             "sql_one" => storage.sql().exec(text(op, "query"), None)?.one(),
+            "cursor" => cursor(&storage, op),
             "size" => Ok(storage.sql().database_size().into()),
             "set_alarm" => {
                 storage.set_alarm(op["ms"].as_i64().unwrap_or_default()).await?;
+                Ok(storage.get_alarm().await?.into())
+            }
+            "set_alarm_at" => {
+                let at = op["at"].as_u64().unwrap_or_default();
+                storage.set_alarm(Date::new(DateInit::Millis(at))).await?;
                 Ok(storage.get_alarm().await?.into())
             }
             "get_alarm" => Ok(storage.get_alarm().await?.into()),
@@ -157,6 +163,21 @@ fn sql(storage: &Storage, op: &Value) -> Result<Value> {
     let (columns, written) = (cursor.column_names(), cursor.rows_written());
     let rows: Vec<Map<String, Value>> = cursor.to_array()?;
     Ok(json!({ "columns": columns, "rows": rows, "written": written, "read": cursor.rows_read() }))
+}
+
+/// Reads a row in each way, and what is left by a clone.
+fn cursor(storage: &Storage, op: &Value) -> Result<Value> {
+    let cursor = storage.sql().exec(text(op, "query"), None)?;
+    let first = cursor.next::<Value>().next().transpose()?;
+    let raw = cursor.raw().next().transpose()?.map(|row| format!("{row:?}"));
+    let copy = cursor.clone();
+    if let Some(between) = op["between"].as_str() {
+        storage.sql().exec(between, None)?;
+    }
+    let rest: Vec<Value> = copy.to_array()?;
+    let again: Vec<Value> = cursor.to_array()?;
+    let one = cursor.one::<Value>().map_err(|error| error.to_string()).err();
+    Ok(json!({ "first": first, "raw": raw, "rest": rest, "again": again, "one": one, "read": cursor.rows_read() }))
 }
 
 fn sql_value(value: &Value) -> SqlStorageValue {

@@ -50,6 +50,35 @@ async fn counts(env: &Env, _event: &Event, step: &WorkflowStep) -> Result<Value>
 }
 
 class! {
+    /// The step `add` adds to what is kept under a key.
+    Adds = adds
+}
+
+async fn adds(env: &Env, _event: &Event, step: &WorkflowStep) -> Result<Value> {
+    let add = || async {
+        let kv = env.kv("KV")?;
+        let n = kv.get("n").json::<u32>().await?.unwrap_or_default();
+        kv.put("n", n + 1)?.execute().await
+    };
+    step.do_("add", |_| add()).await?;
+    step.do_("after", |_| async { Ok(()) }).await?;
+    Ok(json!("added"))
+}
+
+class! {
+    /// Between its steps it reads what a step of its own writes.
+    Peeks = peeks
+}
+
+async fn peeks(env: &Env, _event: &Event, step: &WorkflowStep) -> Result<Value> {
+    let kv = env.kv("KV")?;
+    let found = kv.get("seen").text().await?;
+    step.do_("mark", |_| async { kv.put("seen", "already")?.execute().await }).await?;
+    step.do_("after", |_| async { Ok(()) }).await?;
+    Ok(json!(found))
+}
+
+class! {
     /// The step `tell` sends a message.
     Tells = tells
 }

@@ -40,6 +40,7 @@ async fn careful(env: &Env, event: &Event, step: &WorkflowStep) -> Result<Value>
         Err(error) if error.name() == "WorkflowTimeoutError" => Value::Null,
         Err(error) => return Err(error),
     };
+    step.do_("keep", |_| async { env.kv("KV")?.put(id, "charged")?.execute().await }).await?;
     let child = step.do_("start the child", |_| start_once(env, format!("{id}-child"))).await?;
     let (left, right) = join!(
         step.do_("left", |_| async { Ok(HashMap::from([("left", 1), ("other", 2)])["left"]) }),
