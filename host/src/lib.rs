@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod bindings;
+mod carried;
 pub mod cli;
 pub mod config;
 pub mod dev;

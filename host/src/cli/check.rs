@@ -9,8 +9,17 @@ use crate::config::{Problem, Problems};
 use crate::report::Style;
 use crate::session::Member;
 
+const EXAMPLES: &str = "\
+Examples:
+  miniflow check                       the Worker of this folder
+  miniflow check -e staging            an environment of its configuration
+  miniflow check -c shop -c billing    two Workers, and how they reach each other
+
+Exit codes: 0, 1 if it could not be served, 2 if the arguments make no sense.";
+
 /// Build a Worker and check it against its configuration, without running it
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct CheckArgs {
     #[command(flatten)]
     project: ProjectArgs,

@@ -29,6 +29,7 @@ pub(super) struct JournalArgs {
 #[derive(Debug, Subcommand)]
 enum JournalCommand {
     /// Write everything that is recorded of an instance as JSON, with what its code was given; values of secrets are left out
+    #[command(after_help = EXAMPLES)]
     Export {
         /// The id of the instance
         id: String,

@@ -4,22 +4,27 @@
 //! `report` is anything printed. The exit code is 0, 1 if the command failed, 2 if the arguments make no sense; of a command that checks
 //! something 1 if it has found something, 2 if it could not look.
 
+mod ask;
 mod authorities;
 mod browser;
+mod build;
 mod check;
 pub mod client;
+mod completions;
 mod cron;
 mod dev;
 mod first;
 mod journal;
 mod keys;
 mod loaded;
+mod new;
 mod place;
 mod ports_file;
 mod project;
 mod replay;
 mod reporter;
 mod serve;
+mod state;
 mod stop;
 mod test;
 #[cfg(test)]
@@ -40,6 +45,7 @@ use crate::report::{self, Style, terminal};
 
 const EXAMPLES: &str = "\
 Examples:
+  miniflow new my-worker                 begin a Worker
   miniflow dev                           serve the Worker of this folder
   miniflow dev my-worker --port 0        serve another one, on any free port
   miniflow dev worker.wasm --ephemeral   serve a built component, keep nothing
@@ -57,7 +63,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    New(new::NewArgs),
     Dev(dev::DevArgs),
+    Build(build::BuildArgs),
     Check(check::CheckArgs),
     Cron(cron::CronArgs),
     Time(time::TimeArgs),
@@ -65,6 +73,8 @@ enum Command {
     Test(test::TestArgs),
     Journal(journal::JournalArgs),
     Replay(replay::ReplayArgs),
+    State(state::StateArgs),
+    Completions(completions::CompletionsArgs),
 }
 
 /// Runs the program: parses its arguments, runs the command, and returns the exit code.
@@ -94,12 +104,19 @@ fn run(cli: Cli, style: Style) -> Result<ExitCode, Problems> {
         .build()
         .map_err(|error| Problem::error(format!("could not start threads: {error}")))?;
     let done = match cli.command {
+        Command::New(args) => new::run(&args),
         Command::Dev(args) => runtime.block_on(serve::run(args, style)),
+        Command::Build(args) => runtime.block_on(build::run(args, style)),
         Command::Check(args) => runtime.block_on(check::run(args, style)),
         Command::Cron(args) => runtime.block_on(cron::run(args)),
         Command::Time(args) => runtime.block_on(time::run(args)),
         Command::Workflows(args) => runtime.block_on(workflows::run(args, style)),
         Command::Journal(args) => runtime.block_on(journal::run(args)),
+        Command::State(args) => state::run(args, style),
+        Command::Completions(args) => {
+            completions::run(&args);
+            Ok(())
+        }
         // What it finds is its exit code.
         Command::Test(args) => return Ok(runtime.block_on(test::run(args, style))),
         Command::Replay(args) => return Ok(runtime.block_on(replay::run(args, style))),

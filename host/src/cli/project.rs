@@ -1,6 +1,6 @@
 //! The arguments that say which Workers are meant, for every command that loads them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -40,12 +40,7 @@ pub(super) struct ProjectArgs {
 impl ProjectArgs {
     /// Loads every Worker that was asked for. `variable` returns the environment variable of a name.
     pub(super) fn load(&self, variable: impl Fn(&str) -> Option<String>) -> Result<Vec<Project>, Problems> {
-        if let Some(folder) = &self.cwd {
-            std::env::set_current_dir(folder).map_err(|error| {
-                Problem::error(format!("cannot work in `{}`: {error}", folder.display()))
-                    .with_hint("pass a folder with `--cwd`")
-            })?;
-        }
+        work_in(self.cwd.as_deref())?;
         let options = self.options(variable);
         let (mut projects, mut problems) = (Vec::new(), Problems::default());
         for path in self.paths() {
@@ -74,6 +69,15 @@ impl ProjectArgs {
             vars: self.var.clone(),
         }
     }
+}
+
+/// Goes to the folder that `--cwd` names, if it was given.
+pub(super) fn work_in(folder: Option<&Path>) -> Result<(), Problems> {
+    let Some(folder) = folder else { return Ok(()) };
+    std::env::set_current_dir(folder).map_err(|error| {
+        let problem = Problem::error(format!("cannot work in `{}`: {error}", folder.display()));
+        problem.with_hint("pass a folder with `--cwd`").into()
+    })
 }
 
 /// Returns the value of the environment variable `name`.

@@ -33,7 +33,7 @@ fn the_arguments_are_consistent() {
 #[test]
 fn every_flag_has_a_variable() {
     let command = Cli::command();
-    for name in ["dev", "check"] {
+    for name in ["dev", "build", "check"] {
         let command = command.find_subcommand(name).expect("there is one");
         let flags = command.get_arguments().filter(|argument| !argument.is_positional());
         // Those that mean nothing need no variable either.
@@ -225,22 +225,47 @@ fn a_state_folder_that_cannot_be_used_is_named() {
 
 // rules: A160
 #[test]
-fn every_command_about_workflows_says_how_it_is_used() {
+fn every_command_says_how_it_is_used() {
     let mut command = Cli::command().term_width(100);
     command.build();
-    let workflows = command.find_subcommand_mut("workflows").expect("there is one");
     let mut texts = String::new();
-    collect_help(workflows, &mut texts);
-    insta::assert_snapshot!("workflows_help", texts);
+    collect_help(&mut command, &mut texts);
+    insta::assert_snapshot!("help", texts);
 }
 
 /// The help of a command and of those below it.
 fn collect_help(command: &mut clap::Command, texts: &mut String) {
     let help = command.render_long_help().to_string();
     assert!(help.contains("\nExamples:\n"), "an example is missing in\n{help}");
-    texts.push_str(&format!("$ {} --help\n{help}\n", command.get_bin_name().unwrap_or_default()));
+    let name = command.get_bin_name().unwrap_or(command.get_name()).to_owned();
+    assert!(help.contains(&format!("\n  {name}")), "no example of `{name}` is in\n{help}");
+    texts.push_str(&format!("$ {name} --help\n{help}\n"));
     let names: Vec<String> = command.get_subcommands().map(|below| below.get_name().to_owned()).collect();
     for name in names.iter().filter(|name| *name != "help") {
         collect_help(command.find_subcommand_mut(name).expect("it was listed"), texts);
+    }
+}
+
+#[test]
+fn a_mistyped_command_or_flag_is_told_with_the_one_that_was_meant() {
+    for (arguments, meant) in [
+        ("biuld", "a similar subcommand exists: 'build'"),
+        ("completion", "a similar subcommand exists: 'completions'"),
+        ("workflow", "a similar subcommand exists: 'workflows'"),
+        ("workflows lst", "a similar subcommand exists: 'list'"),
+        ("workflows instances descrbe orders", "a similar subcommand exists: 'describe'"),
+        (
+            "workflows instances restart orders latest --from-step-nam order",
+            "a similar argument exists: '--from-step-name'",
+        ),
+        ("state rest", "a similar subcommand exists: 'reset'"),
+        ("time advnce 3d", "a similar subcommand exists: 'advance'"),
+        ("new x --template wokflow", "a similar value exists: 'workflow'"),
+        ("completions zhs", "a similar value exists: 'zsh'"),
+    ] {
+        let error = Cli::try_parse_from(["miniflow"].into_iter().chain(arguments.split_whitespace()));
+        let error = error.expect_err("it makes no sense");
+        assert_eq!(error.exit_code(), 2, "{arguments}");
+        assert!(error.to_string().contains(meant), "{arguments}: {error}");
     }
 }

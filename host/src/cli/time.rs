@@ -1,14 +1,13 @@
 //! `miniflow time`: shows and moves the clock of a server that runs.
 
-use std::io::IsTerminal as _;
-
 use clap::{Args, Subcommand};
 use miniflow_runtime::DurationSpec;
 use serde_json::json;
 
+use super::ask;
 use super::client::{self, ServerArgs};
 use crate::api::instant;
-use crate::config::{Problem, Problems};
+use crate::config::Problems;
 use crate::report::{self, terminal};
 
 const PATH: &str = "/cdn-cgi/local/miniflow/time";
@@ -38,11 +37,20 @@ pub(super) struct TimeArgs {
 #[derive(Debug, Subcommand)]
 enum TimeCommand {
     /// Show what the clock says
+    #[command(after_help = "\
+Examples:
+  miniflow time show
+  miniflow time show --json | jq -r .now.iso")]
     Show {
         #[command(flatten)]
         server: ServerArgs,
     },
     /// Let time pass
+    #[command(after_help = "\
+Examples:
+  miniflow time advance 90s
+  miniflow time advance 1h30m
+  miniflow time advance '3 days'")]
     Advance {
         /// How long: `90s`, `1h30m`, `3d`, or `3 days`
         #[arg(value_parser = duration_ms)]
@@ -51,11 +59,18 @@ enum TimeCommand {
         server: ServerArgs,
     },
     /// Go on to the next moment at which something happens
+    #[command(after_help = "\
+Examples:
+  miniflow time next")]
     Next {
         #[command(flatten)]
         server: ServerArgs,
     },
     /// Go on to a moment
+    #[command(after_help = "\
+Examples:
+  miniflow time set 2027-01-01
+  miniflow time set 2027-01-01T12:00:00Z")]
     Set {
         /// Such as `2027-01-01`, `2027-01-01T12:00:00Z`, or milliseconds since 1970
         #[arg(value_parser = moment_ms)]
@@ -64,6 +79,11 @@ enum TimeCommand {
         server: ServerArgs,
     },
     /// Let time pass in another way
+    #[command(after_help = "\
+Examples:
+  miniflow time mode skip      idle time is skipped
+  miniflow time mode x60       a minute each second
+  miniflow time mode real      as on this machine")]
     Mode {
         /// `real`, `x60` (60 times as fast), `skip` (idle time is skipped) or `manual` (it stands still)
         mode: String,
@@ -71,6 +91,10 @@ enum TimeCommand {
         server: ServerArgs,
     },
     /// Set the clock back to the machine's time; only while no instance is kept
+    #[command(after_help = "\
+Examples:
+  miniflow time reset
+  miniflow time reset --yes")]
     Reset {
         /// Do not ask
         #[arg(long, short)]
@@ -94,7 +118,7 @@ pub(super) async fn run(args: TimeArgs) -> Result<(), Problems> {
         TimeCommand::Set { instant, server } => (server, Some(json!({ "set": instant }))),
         TimeCommand::Mode { mode, server } => (server, Some(json!({ "mode": mode }))),
         TimeCommand::Reset { yes, server } => {
-            if !yes && !asked("Set the clock back to the machine's time?")? {
+            if !yes && !ask::is_sure("Set the clock back to the machine's time?")? {
                 return Ok(());
             }
             (server, Some(json!({ "reset": true })))
@@ -116,19 +140,6 @@ pub(super) async fn run(args: TimeArgs) -> Result<(), Problems> {
     };
     terminal::stdout(&if server.json { format!("{answer:#}\n") } else { report::time(&answer) });
     Ok(())
-}
-
-/// Asks a person; nobody else can say yes.
-fn asked(question: &str) -> Result<bool, Problems> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Problem::error("nobody is there to be asked").with_hint("pass `--yes`").into());
-    }
-    terminal::stderr(&format!("{question} [y/N] "));
-    let mut answer = String::new();
-    std::io::stdin()
-        .read_line(&mut answer)
-        .map_err(|error| Problem::error(format!("could not read the answer: {error}")))?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// Reads `1h30m`, or what a Worker may write.

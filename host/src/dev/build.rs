@@ -24,7 +24,9 @@ use self::environment::Environment;
 pub use self::error::BuildError;
 use self::messages::Metadata;
 use super::toolchain;
+use crate::carried;
 use crate::config::{BuildCommand, Project, Source};
+use crate::wasm::default_cache_dir;
 
 /// The target every Worker is built for.
 pub(crate) const TARGET: &str = "wasm32-wasip2";
@@ -53,6 +55,7 @@ pub async fn build(project: &Project, progress: &dyn Progress) -> Result<PathBuf
         Source::Wasm(file) => existing(file),
         Source::Crate { manifest } => {
             let environment = Environment::inherited();
+            carried::restore(manifest, default_cache_dir(|name| std::env::var_os(name)).as_deref());
             toolchain::ensure_target(&environment, folder_of(manifest), progress).await?;
             progress.line(&format!("building {} for {TARGET}", project.name));
             let component = Cargo { environment: &environment, manifest, is_quiet: false }.build(progress).await?;

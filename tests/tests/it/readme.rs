@@ -3,6 +3,7 @@
 //! A `# …` line after a command is its output, in which a word that ends in `…`, and a moment of time, stand for anything. `sleep` is left out: a command
 //! that only asks is repeated until it prints what is expected. `miniflow` is the program under test, and asks the server of the example.
 
+use std::path::Path;
 use std::process::Command;
 
 use miniflow_tests::{Dev, Patience, Server, program, repository};
@@ -11,13 +12,18 @@ use miniflow_tests::{Dev, Patience, Server, program, repository};
 #[track_caller]
 pub(crate) fn follow(name: &str) -> Server {
     let readme = repository().join("examples").join(name).join("README.md");
-    let text = std::fs::read_to_string(&readme).unwrap();
-    let lines: Vec<&str> = shell_lines(&text).collect();
-    let start = format!("miniflow dev examples/{name}");
-    assert_eq!(lines.first().copied(), Some(start.as_str()), "the first command of {}", readme.display());
-
     let server = Dev::example(name).start();
-    let mut shell = Shell { server: &server, variables: Vec::new() };
+    run(&server, &readme, &format!("miniflow dev examples/{name}"));
+    server
+}
+
+/// Runs the commands of `readme` against `server`, which is what the `first` of them starts. What cargo is asked for is left out.
+#[track_caller]
+pub(crate) fn run(server: &Server, readme: &Path, first: &str) {
+    let text = std::fs::read_to_string(readme).unwrap();
+    let lines: Vec<&str> = shell_lines(&text).collect();
+    assert_eq!(lines.first().copied(), Some(first), "the first command of {}", readme.display());
+    let mut shell = Shell { server, variables: Vec::new() };
     let mut commands = 0;
     for (index, line) in lines.iter().enumerate().skip(1).filter(|(_, line)| !line.starts_with('#')) {
         let expected = lines.get(index + 1).and_then(|next| next.strip_prefix("# "));
@@ -25,7 +31,6 @@ pub(crate) fn follow(name: &str) -> Server {
         commands += 1;
     }
     assert!(commands > 0, "{} has no command but the first", readme.display());
-    server
 }
 
 fn shell_lines(markdown: &str) -> impl Iterator<Item = &str> {
@@ -44,7 +49,7 @@ impl Shell<'_> {
         let name = command.split('=').next().unwrap_or_default();
         let is_assignment = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase());
         match expected {
-            _ if command.starts_with("sleep ") => {}
+            _ if command.starts_with("sleep ") || command.starts_with("cargo ") => {}
             _ if is_assignment => {
                 let value = self.output(&format!("{command}; printf %s \"${name}\""));
                 assert!(!value.is_empty(), "`{command}` leaves `{name}` empty");

@@ -118,12 +118,7 @@ impl PlaceArgs {
 
     /// The project of this folder. None when there is none that can be loaded, unless it was named: a server is found without one.
     fn project(&self) -> Result<Option<Project>, Problems> {
-        if let Some(folder) = &self.cwd {
-            std::env::set_current_dir(folder).map_err(|error| {
-                Problem::error(format!("cannot work in `{}`: {error}", folder.display()))
-                    .with_hint("pass a folder with `--cwd`")
-            })?;
-        }
+        project::work_in(self.cwd.as_deref())?;
         let env = self.env.clone().or_else(|| project::variable("CLOUDFLARE_ENV"));
         let options = LoadOptions { env, ..LoadOptions::default() };
         let path = self.config.as_deref().unwrap_or(Path::new("."));

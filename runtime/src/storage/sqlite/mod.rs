@@ -2,6 +2,7 @@
 
 mod archive;
 mod chunks;
+mod copy;
 mod crons;
 mod reader;
 mod rows;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, named_params};
 
+pub use copy::copy;
 pub use reader::Reader;
 pub use schema::SCHEMA_VERSION;
 

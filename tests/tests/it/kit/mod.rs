@@ -8,6 +8,7 @@ mod fixtures;
 mod introspection;
 mod outbound;
 mod side_by_side;
+mod templates;
 
 use miniflow_test::{TestWorker, Worker};
 use miniflow_tests::{build, repository};

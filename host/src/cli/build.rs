@@ -1,0 +1,43 @@
+//! `miniflow build`: builds Workers, and says where they are.
+
+use clap::Args;
+
+use super::loaded::{build_all, show};
+use super::project::{self, ProjectArgs};
+use crate::config::Problems;
+use crate::report::{Style, terminal};
+
+const EXAMPLES: &str = "\
+Examples:
+  miniflow build                          build the Worker of this folder
+  miniflow build my-worker -e staging     build another one, for an environment
+  miniflow dev \"$(miniflow build)\"        serve what was built, without its configuration
+
+The file of each component is printed to standard output.
+
+Exit codes: 0, 1 if it could not be built, 2 if the arguments make no sense.";
+
+/// Build a Worker as `miniflow dev` does, and print where the component is
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct BuildArgs {
+    #[command(flatten)]
+    project: ProjectArgs,
+}
+
+/// Builds every Worker that was asked for.
+///
+/// # Errors
+///
+/// When one of them could not be built.
+pub(super) async fn run(args: BuildArgs, style: Style) -> Result<(), Problems> {
+    show(&args.project.of_wrangler.note().into_iter().collect(), style);
+    let projects = args.project.load(project::variable)?;
+    for project in &projects {
+        show(&project.warnings, style);
+    }
+    for built in build_all(projects, false).await? {
+        terminal::stdout(&format!("{}\n", built.component.display()));
+    }
+    Ok(())
+}
