@@ -168,6 +168,23 @@ mod tests {
     }
 
     #[test]
+    fn what_a_package_depends_on_is_put_back_when_the_cache_was_emptied() {
+        let cache = tempfile::tempdir().unwrap();
+        let manifest = cache.path().join("Cargo.toml");
+        let sdk = folder(cache.path()).join(SDK);
+        let depends_on =
+            |path: &str| fs::write(&manifest, format!("miniflow-sdk = {{ path = \"{path}\" }}\n")).unwrap();
+        depends_on("../elsewhere/guest-sdk");
+        restore(&manifest, Some(cache.path()));
+        assert!(!sdk.exists(), "nobody wants it");
+        depends_on(&in_manifest(&sdk));
+        restore(&manifest, None);
+        restore(&manifest, Some(cache.path()));
+        assert!(sdk.join("src/lib.rs").is_file());
+        assert!(unpack(cache.path()).unwrap().join(TEST_KIT).join("Cargo.toml").is_file());
+    }
+
+    #[test]
     fn what_is_carried_is_what_a_worker_and_its_tests_are_compiled_from() {
         let has = |path: &str| SOURCES.iter().any(|(found, _)| *found == path);
         for path in

@@ -10,7 +10,24 @@ const DAY_MS: u64 = 86_400_000;
 pub(crate) fn format(at: Timestamp) -> String {
     let at = at.min(Timestamp(253_402_300_799_999));
     let (Utc { year, month, day, hour, minute, second }, milli) = (Utc::of(at), at.as_millis() % 1000);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
+    // Not by `format!`: a long list of steps has tens of thousands of these.
+    let mut text = "0000-00-00T00:00:00.000Z".to_owned().into_bytes();
+    let fields = [
+        (0..4, year),
+        (5..7, month.into()),
+        (8..10, day.into()),
+        (11..13, hour),
+        (14..16, minute),
+        (17..19, second),
+        (20..23, milli),
+    ];
+    for (place, mut value) in fields {
+        for digit in text[place].iter_mut().rev() {
+            *digit += u8::try_from(value % 10).unwrap_or_default();
+            value /= 10;
+        }
+    }
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// The moment of a text: a day (its beginning), or a day and a time, with seconds and a part of them if wanted, in UTC unless an offset

@@ -35,25 +35,28 @@ pub(super) async fn get(context: &View<'_>, call: &Call) -> Result<Reply, Failur
     let surface = context.surface;
     // Ten thousand steps take a while, which is not taken from the others.
     let written = tokio::task::spawn_blocking(move || {
-        let mut details = instance(surface, &record, defined.as_ref());
-        match &mut details.steps {
-            Some(steps) if descending && !simple => steps.reverse(),
-            steps if simple => *steps = None,
-            _ => {}
+        let mut details = instance(surface, &record, defined.as_ref(), !simple);
+        if let Some(steps) = &mut details.steps
+            && descending
+        {
+            steps.reverse();
         }
         Reply::of(&details)
     });
     written.await.unwrap_or(Err(Failure::Internal))
 }
 
-fn instance(surface: Surface, record: &Record, defined: Option<&Defined>) -> InstanceDetails {
+fn instance(surface: Surface, record: &Record, defined: Option<&Defined>, with_steps: bool) -> InstanceDetails {
     let details = record.details();
-    let shown = Shown { surface, record };
-    let mut steps: Vec<_> = details.steps.iter().map(|step| shown.step(step)).collect();
-    if details.status == miniflow_runtime::InstanceStatus::Terminated {
-        // Who did it is not recorded.
-        steps.push(StepInfo::Termination { trigger: Trigger { source: TriggerSource::Unknown } });
-    }
+    let steps = with_steps.then(|| {
+        let shown = Shown { surface, record };
+        let mut steps: Vec<_> = details.steps.iter().map(|step| shown.step(step)).collect();
+        if details.status == miniflow_runtime::InstanceStatus::Terminated {
+            // Who did it is not recorded.
+            steps.push(StepInfo::Termination { trigger: Trigger { source: TriggerSource::Unknown } });
+        }
+        steps
+    });
     let fixed = &record.fixed;
     let step_count = details.steps.iter().filter(|step| step.key.kind != StepKind::Rollback).count();
     let Details { status, queued, started, ended, wake_at, output, error, rollback, pending_events, .. } = details;
@@ -78,7 +81,7 @@ fn instance(surface: Surface, record: &Record, defined: Option<&Defined>) -> Ins
         error: error.as_ref().map(Into::into),
         rollback: rollback.as_ref().map(Into::into),
         step_count,
-        steps: Some(steps),
+        steps,
         pending_events: pending_events.iter().map(pending).collect(),
     }
 }
@@ -130,14 +133,15 @@ impl Shown<'_> {
     }
 
     fn attempted(&self, step: &StepDetails) -> Attempted {
-        let config = step.config.as_deref().cloned().unwrap_or_default();
+        let unset = StepConfig::default();
+        let config = step.config.as_deref().unwrap_or(&unset);
         Attempted {
             name: step.key.to_string(),
             start: instant::format(step.started),
             end: moment(step.ended),
             success: step.success(),
             output: self.output(step, config.sensitive_output),
-            config: config_info(&config),
+            config: config_info(config),
             attempts: step.attempts.iter().map(attempt).collect(),
             nested: step.nested,
             has_rollback: step.has_rollback,

@@ -1,6 +1,7 @@
 //! Who is answered.
 
-use http::Method;
+use http::{Method, Request};
+use http_body_util::{BodyExt as _, Full};
 use miniflow_tests::{Api, Dev, Server};
 use serde_json::json;
 
@@ -31,6 +32,30 @@ fn a_page_of_another_origin_drives_nothing() {
         }
     }
     assert_eq!(server.v4().result("one-step/instances"), json!([]));
+}
+
+// rules: A129
+#[test]
+fn the_host_of_a_route_reaches_the_worker_and_drives_nothing() {
+    let config = json!({
+        "name": "shop",
+        "routes": ["shop.example.com/*"],
+        "workflows": [miniflow_tests::bound("OneStep")],
+    });
+    let server = Dev::guest("behaviours").config(config).start();
+    for api in both(&server) {
+        let by_route = api.clone().header("host", "shop.example.com");
+        let _ = by_route.post("one-step/instances", json!({ "id": "stolen" })).expect(403);
+        let _ = by_route.get("").expect(403);
+        let page = api.header("origin", "https://shop.example.com");
+        let _ = page.post("one-step/instances", json!({ "id": "stolen" })).expect(403);
+    }
+    assert_eq!(server.v4().result("one-step/instances"), json!([]));
+    // What it asks of the Worker is for the Worker to say.
+    let request = Request::post("/").header("host", "shop.example.com").body(Full::from("{}").boxed()).unwrap();
+    let _ = server.client().request("/create?wf=ONE_STEP&id=ordered", request).unwrap().expect(200);
+    let made = server.v4().result("one-step/instances");
+    assert_eq!((made.as_array().unwrap().len(), &made[0]["id"]), (1, &json!("ordered")));
 }
 
 // rules: A126, A127
