@@ -112,7 +112,7 @@ fn run(cli: Cli, style: Style) -> Result<ExitCode, Problems> {
         Command::Time(args) => runtime.block_on(time::run(args)),
         Command::Workflows(args) => runtime.block_on(workflows::run(args, style)),
         Command::Journal(args) => runtime.block_on(journal::run(args)),
-        Command::State(args) => state::run(args, style),
+        Command::State(args) => state::run(args),
         Command::Completions(args) => {
             completions::run(&args);
             Ok(())

@@ -1,6 +1,6 @@
 //! `miniflow state`: where the state of a Worker is kept, a copy of it, and the end of it.
 //!
-//! Promises: what a server uses is not removed; nothing is removed that is not ours. Never does: change anything in a state that it reads.
+//! Promises: what a server uses is neither copied nor removed, and nothing that is not ours. Never does: change anything in a state that it reads.
 
 use std::fs;
 use std::io;
@@ -12,7 +12,7 @@ use miniflow_runtime::storage::{StateDirectory, StorageError, sqlite};
 use super::{ask, project};
 use crate::config::{self, LoadOptions, Problem, Problems};
 use crate::dev::OWN_FOLDER;
-use crate::report::{self, Style, terminal};
+use crate::report::terminal;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,15 +34,12 @@ enum StateCommand {
     #[command(after_help = "\
 Examples:
   miniflow state path
-  sqlite3 \"$(miniflow state path)/miniflow.db\" 'SELECT count(*) FROM instance'")]
+  sqlite3 \"$(miniflow state path)/miniflow.db\" .tables")]
     Path {
         #[command(flatten)]
         place: PlaceArgs,
     },
-    /// Copy the state to another folder, which is a state itself
-    ///
-    /// A server that uses it may go on: each database is copied as it is at one moment, and no two at the same. Without a server all are
-    /// of one moment.
+    /// Copy the state to another folder, which is a state itself; only while no server uses it
     #[command(after_help = "\
 Examples:
   miniflow state export before
@@ -94,13 +91,13 @@ const OBJECTS: &str = "objects";
 /// # Errors
 ///
 /// When it could not be done.
-pub(super) fn run(args: StateArgs, style: Style) -> Result<(), Problems> {
+pub(super) fn run(args: StateArgs) -> Result<(), Problems> {
     match args.command {
         StateCommand::Path { place } => {
             terminal::stdout(&format!("{}\n", place.folder()?.display()));
             Ok(())
         }
-        StateCommand::Export { to, place } => export(&place.folder()?, &to, style),
+        StateCommand::Export { to, place } => export(&place.folder()?, &to),
         StateCommand::Reset { yes, place } => reset(&place.folder()?, yes),
     }
 }
@@ -128,7 +125,7 @@ impl PlaceArgs {
     }
 }
 
-fn export(from: &Path, to: &Path, style: Style) -> Result<(), Problems> {
+fn export(from: &Path, to: &Path) -> Result<(), Problems> {
     if ours(from).map_err(|error| unreadable(from, &error))?.is_empty() {
         let problem = Problem::error(format!("no state is kept in `{}`", from.display()));
         return Err(problem.with_hint("`miniflow dev` begins one; `--persist-to` names another folder").into());
@@ -141,16 +138,8 @@ fn export(from: &Path, to: &Path, style: Style) -> Result<(), Problems> {
             return Err(problem.with_hint("name a folder that is not there yet").into());
         }
     }
-    // Held while it is copied.
-    let _mine = match StateDirectory::lock(from) {
-        Ok(directory) => Some(directory),
-        Err(StorageError::Locked { .. }) => {
-            let note = Problem::note("a server uses it: each database is copied as it is at a moment of its own");
-            terminal::stderr(&report::problems(&note.into(), style));
-            None
-        }
-        Err(error) => return Err(Problem::from_error(&error).into()),
-    };
+    // All databases are copied as they are at one moment.
+    let _mine = take(from)?;
     copy(from, to)?;
     terminal::stdout(&format!("{}\n", to.display()));
     Ok(())
@@ -193,12 +182,7 @@ fn reset(folder: &Path, yes: bool) -> Result<(), Problems> {
         return Ok(());
     }
     // From before the question on, so that nobody begins while it is thought about.
-    let _mine = StateDirectory::lock(folder).map_err(|error| match error {
-        StorageError::Locked { .. } => {
-            Problem::error(format!("a server uses the state in `{}`", folder.display())).with_hint("stop it first")
-        }
-        error => Problem::from_error(&error),
-    })?;
+    let _mine = take(folder)?;
     let question = format!("Remove every instance, key, message and object that is kept in `{}`?", folder.display());
     if !yes && !ask::is_sure(&question)? {
         return Ok(());
@@ -209,6 +193,17 @@ fn reset(folder: &Path, yes: bool) -> Result<(), Problems> {
     }
     terminal::stdout(&format!("removed what was kept in `{}`\n", folder.display()));
     Ok(())
+}
+
+/// Makes sure that no server uses the state as long as the value lives.
+fn take(folder: &Path) -> Result<StateDirectory, Problems> {
+    StateDirectory::lock(folder).map_err(|error| match error {
+        StorageError::Locked { .. } => {
+            let problem = Problem::error(format!("a server uses the state in `{}`", folder.display()));
+            problem.with_hint("stop it first").into()
+        }
+        error => Problem::from_error(&error).into(),
+    })
 }
 
 /// What of a folder is ours, in order; nothing when it is not there.

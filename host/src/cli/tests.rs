@@ -261,7 +261,7 @@ fn a_mistyped_command_or_flag_is_told_with_the_one_that_was_meant() {
         ("state rest", "a similar subcommand exists: 'reset'"),
         ("time advnce 3d", "a similar subcommand exists: 'advance'"),
         ("new x --template wokflow", "a similar value exists: 'workflow'"),
-        ("completions zhs", "a similar value exists: 'zsh'"),
+        ("completions bsh", "a similar value exists: 'bash'"),
     ] {
         let error = Cli::try_parse_from(["miniflow"].into_iter().chain(arguments.split_whitespace()));
         let error = error.expect_err("it makes no sense");
