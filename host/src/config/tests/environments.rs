@@ -1,7 +1,7 @@
 //! What `env.NAME` changes, inherits and lacks.
 
 use super::{Folder, PACKAGE, json, toml};
-use crate::config::{LoadOptions, Project, Var};
+use crate::config::{LoadOptions, Project, Source, Var};
 
 const CONFIG: &str = r#"{
   "name": "shop",
@@ -63,6 +63,57 @@ fn an_environment_has_its_own_bindings_and_inherits_the_rest() {
     assert!(project.crons.is_empty());
     assert_eq!(project.cpu_ms.map(std::num::NonZeroU32::get), Some(100));
     assert_eq!(project.dev.port, Some(3000));
+}
+
+// rules: C9-2, C9-5
+#[test]
+fn each_key_is_inherited_or_not_as_wrangler_has_it() {
+    let config = r#"{
+      "name": "w", "main": "top.wasm", "build": { "command": "make top" }, "triggers": { "crons": ["0 0 * * *"] },
+      "limits": { "cpu_ms": 100 }, "migrations": [{ "tag": "v1", "new_sqlite_classes": ["C"] }], "dev": { "port": 3000 },
+      "vars": { "A": 1 }, "secrets": { "required": ["S"] }, "workflows": [{ "name": "n", "binding": "W", "class_name": "W" }],
+      "queues": { "producers": [{ "binding": "Q", "queue": "q" }], "consumers": [{ "queue": "q" }] },
+      "durable_objects": { "bindings": [{ "name": "O", "class_name": "C" }] }, "kv_namespaces": [{ "binding": "K" }],
+      "services": [{ "binding": "X", "service": "x" }],
+      "env": {
+        "bare": {},
+        "own": { "main": "own.wasm", "build": { "command": "make own" }, "triggers": { "crons": ["1 1 * * *"] },
+                 "limits": { "cpu_ms": 7 }, "migrations": [{ "tag": "v1", "new_sqlite_classes": ["D"] }] },
+      },
+    }"#;
+    let folder = Folder::with(&[("wrangler.jsonc", config), (".dev.vars", "S=1")]);
+    let inheritable = |project: &Project| {
+        let main = match &project.source {
+            Source::Wasm(file) => file.file_name().map(|name| name.to_string_lossy().into_owned()),
+            Source::Crate { .. } => None,
+        };
+        let build = project.build.as_ref().map(|build| build.command.clone());
+        let crons: Vec<_> = project.crons.iter().map(|cron| cron.as_str().to_owned()).collect();
+        let classes: Vec<_> = project.durable_object_classes.iter().map(|class| class.class_name.clone()).collect();
+        (main, build, crons, project.cpu_ms.map(std::num::NonZeroU32::get), classes, project.dev.port)
+    };
+    let (top, bare, own) = (of(&folder, ""), of(&folder, "bare"), of(&folder, "own"));
+    assert_eq!(inheritable(&bare), inheritable(&top));
+    let text = |text: &str| Some(text.to_owned());
+    let expected = |name: &str, cron: &str, cpu, class: &str| {
+        let main = text(&format!("{name}.wasm"));
+        (main, text(&format!("make {name}")), vec![cron.to_owned()], Some(cpu), vec![class.to_owned()], Some(3000))
+    };
+    assert_eq!(inheritable(&top), expected("top", "0 0 * * *", 100, "C"));
+    assert_eq!(inheritable(&own), expected("own", "1 1 * * *", 7, "D"));
+    let bound = |project: &Project| {
+        let workflows = project.workflows.as_ref().map_or(0, Vec::len);
+        let queues = project.queue_producers.len() + project.queue_consumers.len();
+        let stores = project.kv_namespaces.len() + project.durable_objects.len();
+        let plain = project.vars.contains_key("A");
+        (plain, project.secrets_required.len(), workflows, queues, stores, project.services.len())
+    };
+    assert_eq!(bound(&top), (true, 1, 1, 2, 2, 1));
+    assert_eq!(bound(&bare), (false, 0, 0, 0, 0, 0));
+    for key in ["vars", "secrets", "workflows", "queues", "durable_objects", "kv_namespaces", "services"] {
+        let warned = bare.warnings.iter().filter(|warning| warning.message.contains(key));
+        assert_eq!(warned.count(), 1, "{key}: {}", bare.warnings);
+    }
 }
 
 #[test]
