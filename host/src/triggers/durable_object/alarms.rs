@@ -17,6 +17,7 @@ pub(super) async fn ring(alarms: Alarms, clock: Arc<dyn Clock>, objects: Weak<Sh
         let looks = alarms.take_hold();
         for (object, alarm) in alarms.take_due(clock.now()) {
             let Some(objects) = objects.upgrade() else { return };
+            clock.note_due(&format_args!("the alarm of {} goes off", object.place()));
             objects.wake(object, alarm, clock.hold());
         }
         let next = alarms.next();

@@ -55,6 +55,8 @@ impl Consumer {
             let arrived = arrival.take_hold();
             let next = match self.queues.take(&queue, self.options.batch).await {
                 Ok(Taken::Batch(messages)) => {
+                    let s = if messages.len() == 1 { "" } else { "s" };
+                    clock.note_due(&format_args!("queue {queue} delivers {} message{s}", messages.len()));
                     let delivery = Arc::clone(self).deliver(messages, phase.clone());
                     let hold = clock.hold();
                     deliveries.spawn(async move {

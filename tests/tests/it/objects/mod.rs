@@ -21,8 +21,8 @@ fn manual() -> Dev {
     Dev::guest("objects").args(["--time", "manual"])
 }
 
-fn advance(server: &Server, ms: u64) {
-    let _ = server.post("/cdn-cgi/local/miniflow/time", json!({ "advance": ms })).expect(200);
+fn advance(server: &Server, ms: u64) -> Value {
+    server.post("/cdn-cgi/local/miniflow/time", json!({ "advance": ms })).expect(200).json()
 }
 
 /// Has an object do operations; the results.
@@ -329,7 +329,9 @@ fn an_alarm_goes_off_at_its_time_and_is_over_then() {
     let look = json!([get("alarms"), { "op": "get_alarm" }]);
     advance(&server, 59_000);
     assert_eq!(run(&server, "a", look.clone()), json!([null, at]));
-    advance(&server, 1_000);
+    let moved = advance(&server, 1_000);
+    let due = moved["moved"]["due"][0]["what"].as_str().unwrap();
+    assert!(due.starts_with("the alarm of the object ") && due.ends_with(" goes off"), "{moved}");
     // Nobody waits for it: what was due has happened before the clock was moved.
     assert_eq!(run(&server, "a", look.clone()), json!([1, null]));
     // A later one takes the place of the earlier, and one that is removed does not go off.

@@ -32,6 +32,9 @@ fn a_batch_that_is_not_full_comes_after_its_timeout_and_a_full_one_at_once() {
     advance(&server, 0);
     assert_eq!(sink.count(&[("of", "2")]), 2, "full");
     comes_in(&server, &sink, "c", 1, 60_000);
+    send(&server, "Q", &[task("d", &sink, &[])]).expect(200);
+    let moved = advance(&server, 60_000);
+    assert_eq!(moved["moved"]["due"][0]["what"], "queue q delivers 1 message", "{moved}");
     assert_eq!(count(&server, "Q"), 0);
 }
 

@@ -27,9 +27,9 @@ fn manual(dev: Dev) -> Server {
     dev.args(["--time", "manual"]).start()
 }
 
-/// Lets time pass. Returns when everything that was due has happened.
-fn advance(server: &Server, ms: u64) {
-    let _ = server.post("/cdn-cgi/local/miniflow/time", json!({ "advance": ms })).expect(200);
+/// Lets time pass. Returns when everything that was due has happened, and says so.
+fn advance(server: &Server, ms: u64) -> Value {
+    server.post("/cdn-cgi/local/miniflow/time", json!({ "advance": ms })).expect(200).json()
 }
 
 #[track_caller]
