@@ -35,7 +35,7 @@ pub struct InvalidDuration(pub String);
 /// # Errors
 /// When the text is not of the grammar, negative, or out of range.
 pub fn parse(text: &str) -> Result<u64, InvalidDuration> {
-    let invalid = || InvalidDuration(text.to_owned());
+    let invalid = || InvalidDuration(super::text::shown(text).into_owned());
     let (number, unit) = match text.split_once(' ') {
         None => (text, ""),
         Some((number, rest)) => (number, rest.trim_start_matches(' ')),

@@ -1,5 +1,7 @@
 //! Every error text of the public contract, in one place (specification: contract section 2 and 3; a row's origin is with it).
 
+use std::borrow::Cow;
+
 use super::ErrorInfo;
 
 /// Name of an ordinary error.
@@ -129,12 +131,25 @@ pub fn timed_out(ms: u64) -> ErrorInfo {
 /// A step name that is not allowed.
 #[must_use]
 pub fn invalid_step_name(name: &str) -> ErrorInfo {
+    let name = shown(name);
     ErrorInfo::new(FATAL, format!(r#"Step name "{name}" exceeds max length (256 chars) or invalid characters found"#))
+}
+
+/// As much of a guest's text as an error repeats: a name of a megabyte helps nobody to read it.
+#[must_use]
+pub fn shown(text: &str) -> Cow<'_, str> {
+    /// Characters; more than any name that is allowed has.
+    const SHOWN_MAX: usize = 512;
+    match text.char_indices().nth(SHOWN_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
 }
 
 /// A step configuration that is not allowed.
 #[must_use]
 pub fn invalid_step_config(name: &str) -> ErrorInfo {
+    let name = shown(name);
     ErrorInfo::new(
         FATAL,
         format!(

@@ -154,7 +154,5 @@ async fn hundreds_that_end_together_are_all_removed() {
     world.settle(&handle).await;
     assert_eq!(world.effects.of("a"), 600);
     world.clock.advance_ms(7 * DAY);
-    while !world.storage.is_empty() {
-        handle.overview().await.unwrap();
-    }
+    world.watch(&handle, |_| world.storage.is_empty()).await;
 }

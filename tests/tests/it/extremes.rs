@@ -27,6 +27,34 @@ fn a_run_is_refused_what_is_too_long_and_may_wait_for_ever() {
 }
 
 #[test]
+fn whatever_a_run_says_it_is_told_in_a_few_words_what_is_wrong_with_it() {
+    let server = Dev::guest("behaviours").start();
+    let output = server.workflow("EXTREMES").create("a", ()).output();
+    let texts = output["texts"].as_object().unwrap();
+    let table = [
+        ("a length below 0", "`-1 days` is not a duration"),
+        ("a length that is no number", "`NaN days` is not a duration"),
+        ("a huge length", "is not a duration"),
+        ("a huge number", "is not a duration"),
+        ("a huge name", "exceeds max length (256 chars)"),
+        ("a huge name of a sleep", "exceeds max length (256 chars)"),
+        ("a huge type", "workflow.invalid_event_type"),
+        ("a time-out that is no number", "is in a invalid format"),
+        ("a huge id", "Workflow instance has invalid id"),
+        ("a huge id to get", "Instance ID is invalid"),
+        ("the longest retention", "30 days"),
+        ("a retention that is no number", "Duration must be a number or a string"),
+        ("a huge retention", "Duration must be a number or a string"),
+    ];
+    assert_eq!(texts.len(), table.len());
+    for (what, why) in table {
+        let said = texts[what].as_str().unwrap();
+        assert!(said.contains(why) && said.len() < 1000, "{what}: {} bytes, {:.1000}", said.len(), said);
+    }
+    is_alive(&server, "b");
+}
+
+#[test]
 fn a_retry_at_the_end_of_time_waits_over_a_restart_and_is_shown() {
     let dev = Dev::guest("behaviours");
     let params = json!({ "fail": 1, "limit": 2, "delay": LARGEST, "backoff": "exponential" });
