@@ -80,14 +80,14 @@ impl Place {
     }
 }
 
-/// Reads of one source by one workflow that are all looked at.
-const LOOKED_AT: u64 = 32;
+/// Reads of a run that are told from each other.
+const TOLD_APART: u32 = 32;
 
 /// Notes such places. One for a session.
 #[derive(Debug, Default)]
 pub struct Determinism {
     strict: bool,
-    /// How often each workflow of a Worker has read each source.
+    /// How often runs of each workflow of a Worker have read each source as their first read, their second one, and so on.
     reads: Mutex<HashMap<u64, u64>>,
     places: Mutex<Vec<Place>>,
 }
@@ -116,15 +116,15 @@ impl Determinism {
         lock(&self.places).clear();
     }
 
-    /// Whether it is worth looking where this read comes from: finding a line takes longer than a short run. A workflow that reads again and
-    /// again does so at places that are known, and is looked at less and less.
-    fn is_looked_at(&self, worker: &str, workflow: &str, source: Source) -> bool {
+    /// Whether it is worth looking where this read comes from, which is the `nth` of its run: finding a line takes longer than a short run. Most
+    /// runs of a workflow read in one order, so that the first that has such a read is looked at, and the others less and less.
+    fn is_looked_at(&self, worker: &str, workflow: &str, source: Source, nth: u32) -> bool {
         let mut key = DefaultHasher::new();
-        (worker, workflow, source).hash(&mut key);
+        (worker, workflow, source, nth.min(TOLD_APART)).hash(&mut key);
         let mut reads = lock(&self.reads);
         let count = reads.entry(key.finish()).or_default();
         *count += 1;
-        *count <= LOOKED_AT || count.is_power_of_two()
+        count.is_power_of_two()
     }
 
     /// Notes a place. False: it is on the same line as another.
@@ -159,7 +159,8 @@ fn reads(store: &StoreContextMut<'_, GuestState>, source: Source) -> wasmtime::R
     if run.is_inside() {
         return Ok(());
     }
-    if !determinism.is_looked_at(state.console().worker(), run.workflow_name(), source) && !determinism.strict {
+    let nth = state.next_read();
+    if !determinism.is_looked_at(state.console().worker(), run.workflow_name(), source, nth) && !determinism.strict {
         return Ok(());
     }
     let text = WasmBacktrace::force_capture(store).to_string();
@@ -275,12 +276,15 @@ mod tests {
     #[test]
     fn who_reads_again_and_again_is_looked_at_less_and_less() {
         let determinism = Determinism::new(false);
-        let looked = |workflow, times: u32| {
-            (0..times).filter(|_| determinism.is_looked_at("shop", workflow, Source::Clock)).count()
+        let looked = |workflow, runs: u32, reads: u32| {
+            let reads = (0..runs).flat_map(|_| 0..reads);
+            reads.filter(|nth| determinism.is_looked_at("shop", workflow, Source::Clock, *nth)).count()
         };
-        assert_eq!(looked("orders", 32), 32);
-        // 64, 128, 256, 512 and 1024.
-        assert_eq!(looked("orders", 1000), 5);
-        assert_eq!(looked("other", 1), 1);
+        assert_eq!(looked("orders", 1, 3), 3, "each read of the first run");
+        assert_eq!(looked("orders", 1, 4), 4, "the second run: the second of each, and one that is new");
+        // The 4th and 8th of three, the 2nd, 4th and 8th of the last.
+        assert_eq!(looked("orders", 8, 4), 9);
+        // 32 and, of all the others together, the 1st, 2nd, 4th … 512th.
+        assert_eq!(looked("long", 1, 1000), 42);
     }
 }

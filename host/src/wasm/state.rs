@@ -4,6 +4,7 @@
 //! of the outside. Never does: outlive the guest.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use miniflow_runtime::Run;
@@ -36,6 +37,8 @@ pub struct GuestState {
     depth: Depth,
     pub(super) memory: MemoryLimit,
     cpu: CpuBudget,
+    /// How often it has read what another run would not read again.
+    reads: AtomicU32,
 }
 
 /// Who a store is for.
@@ -86,6 +89,7 @@ impl GuestState {
             depth,
             memory: MemoryLimit::default(),
             cpu: CpuBudget::new(cpu),
+            reads: AtomicU32::default(),
         };
         let mut store = Store::new(engine, state);
         limits::install(&mut store);
@@ -113,6 +117,11 @@ impl GuestState {
     #[must_use]
     pub fn services(&self) -> &Arc<Services> {
         &self.services
+    }
+
+    /// The number of a read of what another run would not read again: the first is 0.
+    pub(super) fn next_read(&self) -> u32 {
+        self.reads.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The run that the guest executes; none outside of workflows.

@@ -99,6 +99,7 @@ fn echoed(server: &Server, content_type: &str, body: &str) -> String {
     server.client().request("/echo/a", request).unwrap().expect(200).text()
 }
 
+// rules: C2.10-9
 #[test]
 fn a_worker_written_as_the_document_says_does_what_it_did() {
     let server = Dev::guest("from-workers").start();

@@ -15,6 +15,7 @@ fn one_step(script_name: Option<&str>) -> Value {
     json!([entry])
 }
 
+// rules: A123
 #[test]
 fn a_worker_starts_instances_of_anothers_workflow() {
     let dev = worker("shop", &one_step(Some("billing"))).beside(worker("billing", &one_step(None)));

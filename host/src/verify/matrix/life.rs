@@ -223,7 +223,7 @@ impl Stage {
         let done = world.done();
         let outcome = Outcome::new(&self.workflow, &records, kept, done.clone());
         let commits = std::mem::take(&mut *commits.lock().unwrap_or_else(PoisonError::into_inner));
-        let (commits, has_beside) = (self.told(commits), self.has_namespaces || !life.databases.is_empty());
+        let (commits, has_beside) = (self.told(commits), !done.touches.is_empty() || !life.databases.is_empty());
         Ok(Lived { commits, done, answers: world.answers(), outcome, in_vain, has_beside })
     }
 

@@ -43,7 +43,7 @@ fn workflows_are_listed_with_their_instances() {
     ");
 }
 
-// rules: A161
+// rules: A161, S40
 #[test]
 fn instances_are_listed_newest_first() {
     let server = in_2090(&behaviours(&["OneStep", "Sleeper"]));

@@ -1,7 +1,7 @@
 //! Commands that change something.
 
 use insta::assert_snapshot;
-use miniflow_tests::Server;
+use miniflow_tests::{Dev, Server};
 use serde_json::{Value, json};
 
 use super::{behaviours, cli, in_2090};
@@ -15,7 +15,36 @@ fn status(server: &Server, path: &str) -> Value {
     server.v4().result(path)["status"].take()
 }
 
-// rules: A168, C4.5-2
+// rules: S1
+#[test]
+fn an_instance_is_of_the_same_kind_whoever_has_started_it() {
+    let mut workflow = miniflow_tests::bound("OneStep");
+    workflow["schedules"] = json!("*/5 * * * *");
+    let dev = Dev::guest("behaviours").config(json!({ "name": "shop", "workflows": [workflow] }));
+    let server = dev.args(["--time", "manual"]).start();
+    let _ = server.workflow("ONE_STEP").create("by-code", json!({}));
+    let _ = server.v4().create("one-step", "by-the-api", json!({}));
+    let _ = cli(&server, &["trigger", "one-step", "--id", "by-hand"]).printed();
+    let _ = server.post("/cdn-cgi/local/miniflow/time", json!({ "advance": 300_000 })).expect(200);
+    let listed = server.v4().result("one-step/instances");
+    let made = listed.as_array().unwrap().iter().filter_map(|row| row["id"].as_str()).find(|id| id.starts_with("*/5"));
+    let by_schedule = made.unwrap().replace('/', "%2F").replace(' ', "%20");
+    let ended = |id: &str| server.v4().wait_for(&format!("one-step/instances/{id}"), "complete");
+    let first = ended("by-code");
+    for (id, source) in [("by-code", "binding"), ("by-the-api", "api"), ("by-hand", "api"), (&by_schedule, "cron")] {
+        let details = ended(id);
+        assert_eq!(details["trigger"]["source"], source, "{details:#}");
+        for same in ["params", "output", "versionId", "success"] {
+            assert_eq!(details[same], first[same], "{id}: {same}");
+        }
+        let steps = |of: &Value| {
+            of["steps"].as_array().map(|steps| steps.iter().map(|step| step["name"].clone()).collect::<Vec<_>>())
+        };
+        assert_eq!(steps(&details), steps(&first), "{id}");
+    }
+}
+
+// rules: A168, C4.5-2, S40
 #[test]
 fn an_instance_is_started_with_params_and_all_of_a_workflow_are_removed() {
     let server = in_2090(&behaviours(&["OneStep", "Sleeper"]));
@@ -69,7 +98,7 @@ fn params_that_are_no_json_are_shown_with_the_place() {
     assert_eq!(server.v4().result("sleeper/instances"), json!([]));
 }
 
-// rules: A163
+// rules: A163, S40
 #[test]
 fn an_instance_is_paused_resumed_and_restarted() {
     let server = in_2090(&behaviours(&["Sleeper"]));

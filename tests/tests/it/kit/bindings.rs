@@ -84,6 +84,7 @@ async fn what_the_test_sends_is_delivered_to_the_consumer() {
     assert_eq!(error.to_string(), r#"No queue binding named "MAIL" found in "queues" worker. It has: KEPT, Q"#);
 }
 
+// rules: C4.7-2
 #[tokio::test]
 async fn an_object_is_asked_by_its_name_and_by_its_id() {
     let worker = guest("objects").start().await.unwrap();

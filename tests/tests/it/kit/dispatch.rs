@@ -10,6 +10,7 @@ async fn said(bodies: &[&str]) -> QueueResult {
     introspection().await.queue("any", messages.collect()).await.unwrap()
 }
 
+// rules: C4.7-2
 #[tokio::test]
 async fn a_cron_trigger_is_fired_by_the_test_for_the_time_it_says() {
     let worker = introspection().await;
@@ -22,6 +23,7 @@ async fn a_cron_trigger_is_fired_by_the_test_for_the_time_it_says() {
     assert_eq!(failed.error.as_deref(), Some("Error: asked to fail"));
 }
 
+// rules: C4.7-2
 #[tokio::test]
 async fn what_a_handler_says_of_messages_is_told_as_it_was_said() {
     let retry = |id: &str, delay_seconds| RetryMessage { id: id.to_owned(), delay_seconds };

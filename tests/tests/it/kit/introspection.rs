@@ -24,7 +24,7 @@ fn scans(worker: &TestWorker) -> usize {
     worker.console().iter().filter(|line| line.message.starts_with("scoring")).count()
 }
 
-// rules: A150
+// rules: A150, C4.7-1
 #[tokio::test]
 async fn every_instance_to_come_is_without_sleeps_and_with_a_mocked_result() {
     let worker = introspection().await;
@@ -341,7 +341,7 @@ async fn a_wait_that_cannot_end_well_says_why_at_once() {
     assert!(error.starts_with("`done` is no status of an instance: queued, "), "{error}");
 }
 
-// rules: B13
+// rules: B13, C4.7-1
 #[tokio::test]
 async fn a_wait_in_vain_says_what_the_instance_is_doing() {
     let worker = guest("introspection").patience(Duration::from_millis(50)).start().await.unwrap();
