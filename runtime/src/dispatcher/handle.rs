@@ -467,7 +467,7 @@ impl Handle {
     }
 
     /// Returns when nothing can happen at the present moment any more, with what is to come; none when the dispatcher has stopped.
-    pub(crate) async fn still(&self, with_wake: bool) -> Option<Stillness> {
+    pub async fn still(&self, with_wake: bool) -> Option<Stillness> {
         let (reply, answer) = oneshot::channel();
         self.sender.send(Message::Still { with_wake, reply }).ok()?;
         answer.await.ok()

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::future::select;
+use miniflow_runtime::clock::Stopwatch;
 use miniflow_runtime::dispatcher::{CronOptions, Overview, Recovered, Reloaded};
 use miniflow_runtime::engine::{Entry, limits};
 use miniflow_runtime::storage::Retention;
@@ -277,14 +279,22 @@ impl World {
 
     /// Waits, without moving time, until nothing happens any more: everything finished, waits, or is held by the test.
     pub(crate) async fn settle(&self, handle: &Handle) {
-        let mut quiet = 0;
-        let mut before = Overview::default();
-        while quiet < 200 {
-            let overview = handle.overview().await.unwrap();
-            quiet = if overview == before && overview.starting == 0 { quiet + 1 } else { 0 };
-            before = overview;
-            tokio::task::yield_now().await;
-        }
+        // What the test holds is never still: then a tenth of a second in which nothing changes has to do.
+        let unchanged = async {
+            let (mut quiet, mut since) = (0, Stopwatch::start());
+            let mut before = Overview::default();
+            while quiet < 200 || since.elapsed() < Duration::from_millis(100) {
+                let overview = handle.overview().await.unwrap();
+                if overview == before && overview.starting == 0 {
+                    quiet += 1;
+                } else {
+                    (quiet, since) = (0, Stopwatch::start());
+                }
+                before = overview;
+                tokio::task::yield_now().await;
+            }
+        };
+        select(std::pin::pin!(handle.still(false)), std::pin::pin!(unchanged)).await;
     }
 
     /// Drives until the instance has this status, and returns what it says then.
