@@ -168,6 +168,7 @@ impl Trial {
         for model in &mut trails {
             model.effects.clear();
             model.see("process that dies after a commit");
+            self.tied |= model.wakes_to_a_tie(self.now);
             model.wake(self.now);
         }
         self.models = trails;
@@ -254,6 +255,7 @@ impl Trial {
             if in_order {
                 model.stop(now);
             }
+            self.tied |= model.wakes_to_a_tie(self.now);
             model.wake(self.now);
         }
         self.start();

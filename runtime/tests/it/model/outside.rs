@@ -183,6 +183,13 @@ impl Model {
         }
     }
 
+    /// Whether an attempt was lost with a process, and a sleep or a wait has ended before the next one began: which was first is not promised.
+    pub(super) fn wakes_to_a_tie(&self, now: Ms) -> bool {
+        let any = |is: fn(&At, Ms) -> bool| self.records.iter().any(|record| is(&record.at, now));
+        any(|at, _| matches!(at, At::Running { .. }))
+            && any(|at, now| matches!(at, At::Asleep(at) | At::Waits(at) if *at <= now))
+    }
+
     /// A process starts where one has ended.
     pub(super) fn wake(&mut self, now: Ms) {
         match self.status {
