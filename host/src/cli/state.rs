@@ -83,7 +83,9 @@ struct PlaceArgs {
 }
 
 /// What of a state directory is ours. What goes with a database has its name and more.
-const FILES: [&str; 4] = ["miniflow.", "kv.sqlite", "queues.sqlite", "clock"];
+const DATABASES: [&str; 3] = ["miniflow.db", "kv.sqlite", "queues.sqlite"];
+/// The clock, and what is left of writing it.
+const CLOCK: [&str; 2] = ["clock", "clock.new"];
 const OBJECTS: &str = "objects";
 
 /// Runs `miniflow state`.
@@ -137,6 +139,10 @@ fn export(from: &Path, to: &Path) -> Result<(), Problems> {
             let problem = Problem::error(format!("there is something at `{}` already", to.display()));
             return Err(problem.with_hint("name a folder that is not there yet").into());
         }
+    }
+    if std::path::absolute(to).is_ok_and(|to| to.starts_with(from)) {
+        let problem = Problem::error(format!("`{}` is in the state that is to be copied", to.display()));
+        return Err(problem.with_hint("name a folder elsewhere").into());
     }
     // All databases are copied as they are at one moment.
     let _mine = take(from)?;
@@ -219,7 +225,7 @@ fn ours(folder: &Path) -> io::Result<Vec<PathBuf>> {
         let name = name.to_string_lossy();
         let is_ours = match entry.file_type()?.is_dir() {
             true => name == OBJECTS,
-            false => FILES.iter().any(|file| name.starts_with(file)),
+            false => CLOCK.contains(&&*name) || DATABASES.iter().any(|database| is_of(&name, database)),
         };
         if is_ours {
             ours.push(entry.path());
@@ -227,6 +233,14 @@ fn ours(folder: &Path) -> io::Result<Vec<PathBuf>> {
     }
     ours.sort();
     Ok(ours)
+}
+
+/// Whether a file is this database, what SQLite has beside it, or the copy of an older version of it.
+fn is_of(name: &str, database: &str) -> bool {
+    let stem = database.split('.').next().unwrap_or(database);
+    let beside = name.strip_prefix(database).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+    let copy = name.strip_prefix(stem).and_then(|rest| rest.strip_prefix(".v"));
+    beside || copy.is_some_and(|rest| rest.ends_with(".backup") || rest.ends_with(".backup.part"))
 }
 
 fn unreadable(folder: &Path, error: &io::Error) -> Problem {

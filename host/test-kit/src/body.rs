@@ -1,7 +1,7 @@
 //! Bodies and answers.
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Request, StatusCode, header};
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
@@ -45,6 +45,16 @@ impl From<serde_json::Value> for Body {
     fn from(value: serde_json::Value) -> Self {
         Self(value.to_string().into())
     }
+}
+
+pub(crate) fn get(path: &str) -> Result<Request<()>, Error> {
+    Request::get(path).body(()).map_err(|error| Error::Data(format!("`{path}`: {error}")))
+}
+
+pub(crate) fn post_json(path: &str, body: &impl serde::Serialize) -> Result<Request<Bytes>, Error> {
+    let body = serde_json::to_vec(body).map_err(|error| Error::Data(format!("the body is not JSON: {error}")))?;
+    let request = Request::post(path).header(header::CONTENT_TYPE, "application/json").body(Bytes::from(body));
+    request.map_err(|error| Error::Data(format!("`{path}`: {error}")))
 }
 
 /// A whole answer.

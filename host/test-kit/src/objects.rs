@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Request, Uri, header};
+use http::{Request, Uri};
 use http_body_util::{BodyExt as _, Full};
 use miniflow::bindings::Bound;
 use miniflow::bindings::durable_object::{Namespace, ObjectId, ObjectKey};
 use miniflow_runtime::mover::Skip;
 
-use crate::body::{Body, Response};
+use crate::body::{self, Body, Response};
 use crate::error::Error;
 use crate::running::TestWorker;
 
@@ -100,7 +99,7 @@ impl DurableObject {
     ///
     /// When `path` is not one; as [`Self::fetch`].
     pub async fn get(&self, path: &str) -> Result<Response, Error> {
-        self.fetch(Request::get(path).body(()).map_err(|error| Error::Data(format!("`{path}`: {error}")))?).await
+        self.fetch(body::get(path)?).await
     }
 
     /// Posts `body` to `path`, as JSON.
@@ -109,9 +108,7 @@ impl DurableObject {
     ///
     /// When `path` is not one; as [`Self::fetch`].
     pub async fn post_json(&self, path: &str, body: &impl serde::Serialize) -> Result<Response, Error> {
-        let body = serde_json::to_vec(body).map_err(|error| Error::Data(format!("the body is not JSON: {error}")))?;
-        let request = Request::post(path).header(header::CONTENT_TYPE, "application/json").body(Bytes::from(body));
-        self.fetch(request.map_err(|error| Error::Data(format!("`{path}`: {error}")))?).await
+        self.fetch(body::post_json(path, body)?).await
     }
 }
 

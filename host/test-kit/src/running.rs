@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderValue, Request, header};
 use http_body_util::{BodyExt as _, Full};
 use miniflow::bindings::kv::Namespaces;
@@ -22,7 +21,7 @@ use miniflow_runtime::clock::TimeMode;
 use miniflow_runtime::mover::{Mover, Skip};
 use miniflow_runtime::script::Scripts;
 
-use crate::body::{Body, Response};
+use crate::body::{self, Body, Response};
 use crate::clock::Clock;
 use crate::console::Console;
 use crate::error::Error;
@@ -130,7 +129,7 @@ impl TestWorker {
     ///
     /// When `path` is not one, or the answer breaks off.
     pub async fn get(&self, path: &str) -> Result<Response, Error> {
-        self.fetch(Request::get(path).body(()).map_err(|error| Error::Data(format!("`{path}`: {error}")))?).await
+        self.fetch(body::get(path)?).await
     }
 
     /// Posts `body` to `path`, as JSON.
@@ -139,9 +138,7 @@ impl TestWorker {
     ///
     /// When `path` is not one, or the answer breaks off.
     pub async fn post_json(&self, path: &str, body: &impl serde::Serialize) -> Result<Response, Error> {
-        let body = serde_json::to_vec(body).map_err(|error| Error::Data(format!("the body is not JSON: {error}")))?;
-        let request = Request::post(path).header(header::CONTENT_TYPE, "application/json").body(Bytes::from(body));
-        self.fetch(request.map_err(|error| Error::Data(format!("`{path}`: {error}")))?).await
+        self.fetch(body::post_json(path, body)?).await
     }
 
     /// The workflow that its configuration binds to this name.

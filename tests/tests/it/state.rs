@@ -95,6 +95,11 @@ fn a_copy_is_a_state_with_everything_that_was_there() {
       hint: `miniflow dev` begins one; `--persist-to` names another folder
     ");
     assert!(!folder.path().join("new").exists());
+    let inside = state(folder.path(), &["export", "state/objects/copy", "--persist-to", "state"]);
+    assert_snapshot!(refused(&inside, folder.path()), @r"
+    error: `state/objects/copy` is in the state that is to be copied
+      hint: name a folder elsewhere
+    ");
 }
 
 #[test]
@@ -111,7 +116,9 @@ fn a_state_is_removed_when_nobody_uses_it_and_somebody_means_it() {
     ");
     let _ = server.stop();
 
-    std::fs::write(kept.join("notes.txt"), "mine").unwrap();
+    for mine in ["clockwork.txt", "miniflow.txt", "notes.txt"] {
+        std::fs::write(kept.join(mine), "mine").unwrap();
+    }
     let unasked = state(folder.path(), &["reset", "--persist-to", "state"]);
     assert_snapshot!(refused(&unasked, folder.path()), @r"
     error: nobody is there to be asked
@@ -121,7 +128,7 @@ fn a_state_is_removed_when_nobody_uses_it_and_somebody_means_it() {
 
     let (printed, said) = done(&state(folder.path(), &["reset", "--yes", "--persist-to", "state"]));
     assert_eq!((printed.as_str(), said.as_str()), (&*format!("removed what was kept in `{}`\n", kept.display()), ""));
-    assert_eq!(names(&kept), ["lock", "notes.txt"]);
+    assert_eq!(names(&kept), ["clockwork.txt", "lock", "miniflow.txt", "notes.txt"]);
     let (printed, _) = done(&state(folder.path(), &["reset", "--persist-to", "state"]));
     assert_eq!(printed, format!("nothing is kept in `{}`\n", kept.display()));
     assert_eq!(read(&dev.start()), (json!([null]), Vec::new()));
