@@ -9,7 +9,7 @@ use super::WorkflowDefinition;
 use super::core::{Core, WHOLE_INSTANCE, chain};
 use super::message::InstanceKey;
 use crate::clock::Timestamp;
-use crate::engine::{Answer, Instance, InstanceStatus, Stamped, StepNo, limits};
+use crate::engine::{Answer, Instance, InstanceStatus, Stamped, Step, StepNo, limits};
 use crate::run::Run;
 use crate::storage::{NewInstance, Storage, StorageError, Summary};
 
@@ -112,7 +112,7 @@ impl Resident {
     /// Whether the active run waits for the answer of this step, and may go on with it: one that is to be moved begins no attempt, but of
     /// a step whose asker could not come to its end without it.
     pub(super) fn is_attached(&self, step: StepNo) -> bool {
-        let nested = || self.instance.step(step).is_some_and(|step| step.nested);
+        let nested = || self.instance.step(step).is_some_and(Step::is_nested);
         self.active.as_ref().is_some_and(|active| active.parked.contains_key(&step) && (!active.moving || nested()))
     }
 

@@ -81,6 +81,8 @@ pub enum Command {
         key: StepKey,
         /// When it ends, if it is new.
         wake_at: Timestamp,
+        /// See [`super::Step::nested`].
+        nested: bool,
         /// See [`super::Step::alone`].
         alone: bool,
     },
@@ -92,6 +94,8 @@ pub enum Command {
         event_type: Arc<str>,
         /// For how long, if it is new.
         timeout_ms: u64,
+        /// See [`super::Step::nested`].
+        nested: bool,
         /// See [`super::Step::alone`].
         alone: bool,
     },

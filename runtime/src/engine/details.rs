@@ -136,9 +136,9 @@ impl Fold {
     fn take(&mut self, stamped: Stamped) {
         let at = stamped.at;
         match &stamped.entry {
-            Entry::StepStarted { key, config, rollback, nested, .. } => {
+            Entry::StepStarted { key, config, rollback, .. } => {
                 let step = self.add(key, at);
-                (step.nested, step.has_rollback) = (*nested, rollback.is_some());
+                step.has_rollback = rollback.is_some();
                 step.config = Some(Arc::clone(config));
                 step.attempts.push(begun(1, at));
             }
@@ -173,7 +173,7 @@ impl Fold {
             has_rollback: false,
             started: at,
             ended: None,
-            // Taken from the instance in the end.
+            // Taken from the instance in the end, as `nested` is.
             state: StepState::Done(Outcome::Stored),
             config: None,
             event_type: None,
@@ -215,7 +215,7 @@ impl Fold {
     fn finish(self) -> Details {
         let Self { instance, queued, ended, mut steps } = self;
         for (step, state) in steps.iter_mut().zip(instance.steps()) {
-            step.state = state.state.clone();
+            (step.state, step.nested) = (state.state.clone(), state.is_nested());
             // A pause has moved it since.
             if let (StepState::Retrying { at, .. }, Some(attempt)) = (&step.state, step.attempts.last_mut())
                 && attempt.retry_at.is_some()

@@ -104,6 +104,9 @@ pub enum Entry {
         alone: bool,
         /// When it ends.
         wake_at: Timestamp,
+        /// Whether it was asked for by the body of another step; none in records that do not tell.
+        #[serde(default)]
+        nested: Option<bool>,
     },
     /// A sleep is over.
     SleepCompleted {
@@ -122,6 +125,9 @@ pub enum Entry {
         deadline: Timestamp,
         /// The timeout asked for.
         timeout_ms: u64,
+        /// As of a sleep.
+        #[serde(default)]
+        nested: Option<bool>,
     },
     /// A wait got an event, which is consumed for ever.
     WaitCompleted {

@@ -61,12 +61,21 @@ pub struct Step {
     /// Whether no other call of the run was open when it was first asked for. A replay uses it to know where the
     /// code was sequential.
     pub alone: bool,
-    /// It was asked for by the body of another step, which cannot come to its end without it.
-    pub nested: bool,
+    /// Whether it was asked for by the body of another step, which cannot come to its end without it; none where the record does not
+    /// tell.
+    pub nested: Option<bool>,
     /// How it is compensated, if it is.
     pub undo: Option<Box<Undo>>,
     /// Where it stands.
     pub state: StepState,
+}
+
+impl Step {
+    /// Whether the record says that the body of another step asked for it.
+    #[must_use]
+    pub fn is_nested(&self) -> bool {
+        self.nested == Some(true)
+    }
 }
 
 /// The compensation of a step.

@@ -63,7 +63,13 @@ impl Drive {
 
     fn wait(&mut self, name: &str, event_type: &str) -> Vec<Entry> {
         let event_type = Arc::from(event_type);
-        self.give(Command::BeginWait { key: key(StepKind::Wait, name), event_type, timeout_ms: 5000, alone: true })
+        self.give(Command::BeginWait {
+            key: key(StepKind::Wait, name),
+            event_type,
+            timeout_ms: 5000,
+            nested: false,
+            alone: true,
+        })
     }
 
     fn event(&mut self, event_type: &str, payload: &'static str) -> Vec<Entry> {
@@ -254,8 +260,12 @@ fn kinds_do_not_share_their_names() {
     let mut drive = Drive::new();
     drive.begin("x", 0);
     drive.succeed("x", 1);
-    let entries =
-        drive.give(Command::BeginSleep { key: key(StepKind::Sleep, "x"), wake_at: Timestamp(9), alone: true });
+    let entries = drive.give(Command::BeginSleep {
+        key: key(StepKind::Sleep, "x"),
+        wake_at: Timestamp(9),
+        nested: false,
+        alone: true,
+    });
     assert!(matches!(entries[..], [Entry::SleepStarted { .. }]));
     assert!(matches!(drive.wait("x", "go")[..], [Entry::WaitStarted { .. }]));
 }
@@ -315,11 +325,17 @@ fn commands() -> impl Strategy<Value = (Command, u64)> {
             },
             4 => Command::Expire { key: key(StepKind::Do, name), attempt, retry: Retry::ByPolicy },
             5 => Command::Abandon { key: key([StepKind::Do, StepKind::Sleep, StepKind::Wait][attempt as usize], name) },
-            6 => Command::BeginSleep { key: key(StepKind::Sleep, name), wake_at: Timestamp(20), alone: true },
+            6 => Command::BeginSleep {
+                key: key(StepKind::Sleep, name),
+                wake_at: Timestamp(20),
+                nested: false,
+                alone: true,
+            },
             7 => Command::BeginWait {
                 key: key(StepKind::Wait, name),
                 event_type: Arc::from("go"),
                 timeout_ms: 9,
+                nested: false,
                 alone: false,
             },
             8 => Command::Idle,

@@ -58,8 +58,8 @@ struct Recorded {
     done: bool,
     /// The code was sequential here.
     solo: bool,
-    /// The body of another step asked for it.
-    nested: bool,
+    /// See [`crate::engine::Step::nested`].
+    nested: Option<bool>,
     asked: bool,
     /// The call that waits for it.
     ticket: Option<Ticket>,
@@ -137,7 +137,7 @@ impl Replay {
     /// Whether the step `key` is not the one that is asked for: `nested`, by the body of a step. Bodies that do not run again do not ask
     /// for theirs, which must not be taken for a step of the same name outside.
     pub(super) fn is_of_others(&self, key: &StepKey, nested: bool) -> bool {
-        key.kind == StepKind::Do && self.steps.get(key).is_some_and(|recorded| recorded.nested != nested)
+        self.steps.get(key).and_then(|recorded| recorded.nested).is_some_and(|was| was != nested)
     }
 
     /// The guest asks for the step `key`.
@@ -307,6 +307,16 @@ mod tests {
         assert_eq!(replay.quiescent(false), []);
         assert!(replay.is_replaying());
         assert_eq!(replay.ask(&key("a")), Ask::Now(output(0)));
+    }
+
+    #[test]
+    fn a_sleep_of_a_record_that_does_not_tell_whose_it_is_may_be_anybodys() {
+        let key = StepKey::new(StepKind::Sleep, "x", 1);
+        for (nested, of_others) in [(Some(true), [true, false]), (Some(false), [false, true]), (None, [false, false])] {
+            let sleep = Entry::SleepStarted { key: key.clone(), alone: true, wake_at: Timestamp(9), nested };
+            let replay = replay(vec![sleep, Entry::SleepCompleted { step: 0 }]);
+            assert_eq!([false, true].map(|nested| replay.is_of_others(&key, nested)), of_others, "{nested:?}");
+        }
     }
 
     #[test]

@@ -215,7 +215,7 @@ fn record(instance: &Instance) -> Vec<Recorded> {
         wanted: if rolls_back {
             handlers.contains(&step.key)
         } else {
-            !step.nested && !matches!(step.state, StepState::Abandoned { .. })
+            !step.is_nested() && !matches!(step.state, StepState::Abandoned { .. })
         },
     });
     recorded.collect()

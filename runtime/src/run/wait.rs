@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::compensate::Phase;
-use super::{Kind, Run, mixed_up};
+use super::{Kind, Open, Run, mixed_up};
 use crate::clock::Timestamp;
 use crate::engine::duration::DurationSpec;
 use crate::engine::{Answer, Command, ErrorInfo, Outcome, ReceivedEvent, StepKind, limits, text, validate};
@@ -22,8 +22,7 @@ impl Run {
         if recorded.is_none() {
             let ms = if self.skips_sleep(&open.key) { 0 } else { ms };
             let wake_at = self.clock.now().plus_ms(ms);
-            let command = Command::BeginSleep { key: open.key.clone(), wake_at, alone: open.alone };
-            self.ask(command, Kind::Parked).await;
+            self.ask(begin_sleep(&open, wake_at), Kind::Parked).await;
         }
         open.over = true;
         Ok(())
@@ -51,8 +50,7 @@ impl Run {
                 open.over = false;
             }
             let wake_at = if self.skips_sleep(&open.key) { now } else { when };
-            let command = Command::BeginSleep { key: open.key.clone(), wake_at, alone: open.alone };
-            self.ask(command, Kind::Parked).await;
+            self.ask(begin_sleep(&open, wake_at), Kind::Parked).await;
         }
         open.over = true;
         Ok(())
@@ -85,8 +83,9 @@ impl Run {
         let outcome = match recorded {
             Some(outcome) => outcome,
             None => {
-                let event_type = Arc::from(event_type);
-                let command = Command::BeginWait { key: open.key.clone(), event_type, timeout_ms, alone: open.alone };
+                let (key, event_type) = (open.key.clone(), Arc::from(event_type));
+                let (nested, alone) = (open.nested, open.alone);
+                let command = Command::BeginWait { key, event_type, timeout_ms, nested, alone };
                 match self.ask(command, Kind::Parked).await {
                     Answer::Settled(outcome) => outcome,
                     _ => Outcome::Stored,
@@ -108,6 +107,10 @@ impl Run {
         }
         if validate::step_name(name) { Ok(()) } else { Err(text::invalid_step_name(name)) }
     }
+}
+
+fn begin_sleep(open: &Open, wake_at: Timestamp) -> Command {
+    Command::BeginSleep { key: open.key.clone(), wake_at, nested: open.nested, alone: open.alone }
 }
 
 fn check_sleep(name: &str, ms: u64) -> Result<(), ErrorInfo> {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::{Either, join, join3, select};
 use miniflow_runtime::dispatcher::RestartFrom;
-use miniflow_runtime::{DurationSpec, ErrorInfo, InstanceStatus, Run, StepKind};
+use miniflow_runtime::{Clock, DurationSpec, ErrorInfo, InstanceStatus, Run, StepKind};
 
 use crate::guest::{note, step};
-use crate::world::{Effects, Gate, World, boom, bytes, text, with_id};
+use crate::world::{Effects, Gate, START, World, boom, bytes, text, with_id};
 
 /// Long enough to hibernate, so that all before it is replayed.
 async fn hibernate(run: &Arc<Run>) {
@@ -139,6 +139,52 @@ async fn a_step_inside_of_another_has_a_number_of_its_own() {
     })
     .await;
     assert_eq!(said, "inner, x");
+}
+
+// rules: C2.5-4
+#[tokio::test]
+async fn a_sleep_inside_of_a_step_is_not_taken_for_one_outside() {
+    let mut world = World::new(|run, effects| async move {
+        let body = |_| async { run.sleep("x", DurationSpec::Ms(1000)).await.map(|()| bytes("1")) };
+        step(&run, "outer", body).await?;
+        let x = run.sleep("x", DurationSpec::Text("1 day".into()));
+        let beside = async {
+            hibernate(&run).await;
+            note(&run, &effects, "after an hour").await
+        };
+        let (slept, beside) = join(x, beside).await;
+        slept?;
+        beside
+    });
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    world.watch(&handle, |overview| overview.next_timer == Some(START.plus_ms(1000))).await;
+    world.clock.advance_ms(1000);
+    world.reach(&handle, "one", InstanceStatus::Waiting).await;
+    world.clock.advance_ms(3_600_000);
+    world.effects.until("after an hour", 1).await;
+    world.reach(&handle, "one", InstanceStatus::Waiting).await;
+    world.drive_to(&handle, "one", InstanceStatus::Complete).await;
+    assert_eq!(world.clock.now(), START.plus_ms(1000 + 24 * 3_600_000));
+}
+
+// rules: C2.5-4
+#[tokio::test]
+async fn a_wait_inside_of_a_step_is_not_taken_for_one_outside() {
+    let mut world = World::new(|run, _| async move {
+        let x = async || Ok::<_, ErrorInfo>(run.wait_for_event("x", "go", None).await?.payload);
+        let outer = step(&run, "outer", |_| x()).await?;
+        let beside = x().await?;
+        hibernate(&run).await;
+        Ok(bytes(format!("{} {}", text(&outer), text(&beside))))
+    });
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    for payload in ["inner", "outer"] {
+        handle.send_event("w", "one", "go", bytes(payload)).await.unwrap();
+    }
+    let report = world.drive_to(&handle, "one", InstanceStatus::Complete).await;
+    assert_eq!(text(&report.output.unwrap()), "inner outer");
 }
 
 // rules: C4.1-4

@@ -63,7 +63,7 @@ pub(crate) fn every_entry() -> Vec<Stamped> {
         Entry::StepReopened { step: 0 },
         Entry::StepSucceeded { step: 0, output: payload.clone() },
         Entry::StepFailed { step: 0, error: error.clone() },
-        Entry::SleepStarted { key: key(StepKind::Sleep), alone: false, wake_at: Timestamp(u64::MAX) },
+        Entry::SleepStarted { key: key(StepKind::Sleep), alone: false, wake_at: Timestamp(u64::MAX), nested: None },
         Entry::SleepCompleted { step: 1 },
         Entry::WaitStarted {
             key: key(StepKind::Wait),
@@ -71,6 +71,7 @@ pub(crate) fn every_entry() -> Vec<Stamped> {
             event_type: go(),
             deadline: Timestamp(9),
             timeout_ms: 1000,
+            nested: None,
         },
         Entry::EventReceived { event_type: go(), payload: payload.clone() },
         Entry::WaitCompleted { step: 2, event: 0 },

@@ -20,12 +20,19 @@ fn undoable(name: &str) -> Entry {
 }
 
 fn sleep(name: &str, wake_at: u64) -> Entry {
-    Entry::SleepStarted { key: key(StepKind::Sleep, name), alone: true, wake_at: Timestamp(wake_at) }
+    Entry::SleepStarted { key: key(StepKind::Sleep, name), alone: true, wake_at: Timestamp(wake_at), nested: None }
 }
 
 fn wait(name: &str) -> Entry {
     let key = key(StepKind::Wait, name);
-    Entry::WaitStarted { key, alone: true, event_type: "go".into(), deadline: Timestamp(900), timeout_ms: 800 }
+    Entry::WaitStarted {
+        key,
+        alone: true,
+        event_type: "go".into(),
+        deadline: Timestamp(900),
+        timeout_ms: 800,
+        nested: None,
+    }
 }
 
 fn key(kind: StepKind, name: &str) -> StepKey {

@@ -60,12 +60,20 @@ impl Instance {
                 Some(step) if self.open.contains(&step) => vec![Entry::StepAbandoned { step }],
                 _ => Vec::new(),
             },
-            Command::BeginSleep { key, wake_at, alone } => match self.find(&key) {
-                None => vec![Entry::SleepStarted { key, alone, wake_at }],
+            Command::BeginSleep { key, wake_at, nested, alone } => match self.find(&key) {
+                None => vec![Entry::SleepStarted { key, alone, wake_at, nested: Some(nested) }],
                 Some(step) => self.reopen(step),
             },
-            Command::BeginWait { key, event_type, timeout_ms, alone } => {
-                self.begin_wait(key, event_type, timeout_ms, alone, context)
+            Command::BeginWait { key, event_type, timeout_ms, nested, alone } => {
+                let started = Entry::WaitStarted {
+                    key: key.clone(),
+                    alone,
+                    event_type: Arc::clone(&event_type),
+                    deadline: context.now.plus_ms(timeout_ms),
+                    timeout_ms,
+                    nested: Some(nested),
+                };
+                self.begin_wait(&key, &event_type, started)
             }
             Command::Idle => match self.status {
                 InstanceStatus::Running => vec![Entry::Waiting],
@@ -149,20 +157,10 @@ impl Instance {
         vec![Entry::StepSucceeded { step, output }]
     }
 
-    fn begin_wait(
-        &self,
-        key: StepKey,
-        event_type: Arc<str>,
-        timeout_ms: u64,
-        alone: bool,
-        context: Context,
-    ) -> Vec<Entry> {
-        let buffered = self.events.iter().find(|(_, event)| event.event_type == event_type).map(|(no, _)| *no);
-        let (step, mut entries) = match self.find(&key) {
-            None => {
-                let deadline = context.now.plus_ms(timeout_ms);
-                (self.next_step(), vec![Entry::WaitStarted { key, alone, event_type, deadline, timeout_ms }])
-            }
+    fn begin_wait(&self, key: &StepKey, event_type: &Arc<str>, started: Entry) -> Vec<Entry> {
+        let buffered = self.events.iter().find(|(_, event)| event.event_type == *event_type).map(|(no, _)| *no);
+        let (step, mut entries) = match self.find(key) {
+            None => (self.next_step(), vec![started]),
             Some(step) => (step, self.reopen(step)),
         };
         if let Some(event) = buffered
@@ -187,13 +185,13 @@ impl Instance {
     }
 
     fn due(&self, no: StepNo, attached: bool, context: Context) -> Vec<Entry> {
-        let Some(Step { key, state, nested, .. }) = self.step(no) else { return Vec::new() };
+        let Some(asked @ Step { key, state, .. }) = self.step(no) else { return Vec::new() };
         let step = no;
         if self.deadline(no).is_none_or(|at| at > context.now) {
             return Vec::new();
         }
         // While a pause is to come no attempt begins, but of a step whose asker could not come to its end without it.
-        let attached = attached && (*nested || self.status != InstanceStatus::WaitingForPause);
+        let attached = attached && (asked.is_nested() || self.status != InstanceStatus::WaitingForPause);
         let mut entries = match state {
             StepState::Executing { attempt, config, .. } => {
                 let error = text::timed_out(config.timeout_ms);

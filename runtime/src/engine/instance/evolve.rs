@@ -6,8 +6,8 @@ use super::Instance;
 use super::rollback::Rollback;
 use crate::clock::Timestamp;
 use crate::engine::{
-    Entry, InstanceStatus, Outcome, ReceivedEvent, RollbackOutcome, Stamped, Step, StepConfig, StepKey, StepNo,
-    StepState, Undo, text,
+    Entry, InstanceStatus, Outcome, ReceivedEvent, RollbackOutcome, Stamped, Step, StepConfig, StepNo, StepState, Undo,
+    text,
 };
 
 impl Instance {
@@ -39,13 +39,14 @@ impl Instance {
                     .map(|rollback| Box::new(Undo { config: rollback, step_config: Arc::clone(&config), attempt: 1 }));
                 let deadline = at.plus_ms(config.timeout_ms);
                 let state = StepState::Executing { attempt: 1, deadline, config };
-                self.add_step(Step { key, alone, nested, undo, state });
+                self.add_step(Step { key, alone, nested: Some(nested), undo, state });
             }
-            Entry::SleepStarted { key, alone, wake_at } => {
-                self.add_step(plain(key, alone, StepState::Sleeping { wake_at }));
+            Entry::SleepStarted { key, alone, wake_at, nested } => {
+                self.add_step(Step { key, alone, nested, undo: None, state: StepState::Sleeping { wake_at } });
             }
-            Entry::WaitStarted { key, alone, event_type, deadline, timeout_ms } => {
-                self.add_step(plain(key, alone, StepState::Waiting { event_type, deadline, timeout_ms }));
+            Entry::WaitStarted { key, alone, event_type, deadline, timeout_ms, nested } => {
+                let state = StepState::Waiting { event_type, deadline, timeout_ms };
+                self.add_step(Step { key, alone, nested, undo: None, state });
             }
             Entry::AttemptStarted { step, attempt } => {
                 let Some(config) = self.config(step) else { return };
@@ -211,8 +212,4 @@ impl Instance {
             self.compensated(no);
         }
     }
-}
-
-fn plain(key: StepKey, alone: bool, state: StepState) -> Step {
-    Step { key, alone, nested: false, undo: None, state }
 }
