@@ -57,7 +57,7 @@ impl<S: Storage> Core<S> {
         let _ = reply.send(found);
     }
 
-    /// An attempt that failed leaves nothing of its stream.
+    /// An attempt whose stream is not the output leaves nothing of it.
     pub(super) fn drop_stream(&mut self, key: InstanceKey, entry: &Entry) {
         let Some(resident) = self.residents.get_mut(&key) else { return };
         let cut = match entry {
@@ -69,6 +69,8 @@ impl<S: Storage> Core<S> {
                 vec![*step]
             }
             Entry::AttemptInterrupted { step } | Entry::StepAbandoned { step } => vec![*step],
+            // Whatever the body wrote, what it returned is the output.
+            Entry::StepSucceeded { step, .. } if resident.streaming.contains_key(step) => vec![*step],
             // It is part of the journal now.
             Entry::StepStreamed { step, .. } => {
                 resident.streaming.remove(step);

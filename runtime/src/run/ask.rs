@@ -58,8 +58,9 @@ impl Run {
             found => Some(found.map_err(drop)),
         };
         // A replay hands this out when the guest has done all that it can do without it. Where the guest does more than one thing at a
-        // time, an answer that is there at once has to let it do so now as well: else its branches would ask in another order.
-        let mut waits = self.lock().open > 1;
+        // time, an answer that is there at once has to let it do so now as well: else its branches would ask in another order. What is
+        // answered by a timer or an event may be the first that is asked for by branches that begin together.
+        let mut waits = matches!(pending.kind, Kind::Parked) || self.lock().open > 1;
         let found = poll_fn(|context| {
             let answered = match found.take() {
                 Some(found) => Poll::Ready(found),
@@ -114,20 +115,35 @@ mod tests {
     use super::*;
     use crate::clock::{SystemClock, Timestamp};
     use crate::dispatcher::WorkflowDefinition;
-    use crate::engine::{Bytes, Instance};
+    use crate::engine::{Bytes, Instance, Outcome};
     use crate::run::RunEvent;
+
+    fn run() -> (Arc<Run>, mpsc::UnboundedReceiver<Message>) {
+        let event = RunEvent { payload: Bytes::from(b"{}".to_vec()), timestamp: Timestamp(0), schedule: None };
+        let (sender, inbox) = mpsc::unbounded_channel();
+        let definition = Arc::new(WorkflowDefinition::new("w", "W", "worker"));
+        let shared = (SystemClock::shared(), sender, Arc::new(AtomicUsize::new(0)));
+        (Run::new((1, 1), definition, Arc::from("a"), event, &mut Instance::new(), shared), inbox)
+    }
 
     #[test]
     fn a_question_that_nobody_will_answer_stays_open() {
-        let event = RunEvent { payload: Bytes::from(b"{}".to_vec()), timestamp: Timestamp(0), schedule: None };
-        let (sender, _inbox) = mpsc::unbounded_channel();
-        let definition = Arc::new(WorkflowDefinition::new("w", "W", "worker"));
-        let shared = (SystemClock::shared(), sender, Arc::new(AtomicUsize::new(0)));
-        let run = Run::new((1, 1), definition, Arc::from("a"), event, &mut Instance::new(), shared);
+        let (run, _inbox) = run();
         let asked = run.send(Command::Idle, Kind::Commit);
         let (reply, answer) = oneshot::channel();
         drop(reply);
         let asked = Asked { answer, ..asked };
         assert!(run.answer(asked).now_or_never().is_none(), "the guest is dropped while it waits");
+    }
+
+    #[test]
+    fn what_waits_lets_its_neighbours_begin_however_soon_it_is_over() {
+        let (run, _inbox) = run();
+        let asked = run.send(Command::Idle, Kind::Parked);
+        let (reply, answer) = oneshot::channel();
+        reply.send(Answer::Settled(Outcome::Elapsed)).unwrap();
+        let mut answered = Box::pin(run.answer(Asked { answer, ..asked }));
+        assert_eq!(answered.as_mut().now_or_never(), None);
+        assert_eq!(answered.now_or_never(), Some(Answer::Settled(Outcome::Elapsed)));
     }
 }

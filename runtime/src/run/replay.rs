@@ -165,7 +165,8 @@ impl Replay {
                 return Ask::Held(self.next_ticket);
             }
         }
-        if self.is_live() {
+        // One after the other in the order of the code, not of what they were waiting for.
+        if self.is_live() && self.live_waiters.is_empty() {
             // Beyond the record: what of it has not been asked for by now is not missed.
             self.given_up |= !known;
             return Ask::Live { known };

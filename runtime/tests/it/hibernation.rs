@@ -2,8 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
+use futures::FutureExt;
+use futures::future::{Either, select};
+use miniflow_runtime::dispatcher::RestartFrom;
 use miniflow_runtime::engine::Entry;
-use miniflow_runtime::{DurationSpec, InstanceStatus, Timestamp};
+use miniflow_runtime::{DurationSpec, ErrorInfo, InstanceStatus, StepKind, Timestamp};
 
 use crate::guest::step;
 use crate::world::{START, World, bytes, text, with_id};
@@ -171,6 +174,7 @@ async fn a_wait_times_out_on_the_clock() {
 async fn sleep_until_the_past_is_refused_at_first_and_never_on_replay() {
     let mut world = World::new(|run, _| async move {
         let error = run.sleep_until("past", Timestamp(START.0 - 1)).await.unwrap_err();
+        run.sleep_until("present", START).await?;
         run.sleep_until("future", Timestamp(START.0 + 3_600_000)).await?;
         // Hibernates again, so that the sleep above is replayed long after its moment.
         run.sleep("more", DurationSpec::Text("2 hours".into())).await?;
@@ -254,25 +258,50 @@ async fn a_sleep_whose_start_was_lost_with_the_process_is_over_when_its_moment_h
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sleep_that_is_all_a_run_had_asked_for_when_its_process_died_is_over_too() {
-    let until = Timestamp(START.0 + 5000);
-    let mut world = World::new(move |run, effects| async move {
-        effects.add("asked");
-        run.sleep_until("until", until).await?;
-        Ok(bytes("over"))
+    for until in [START, START.plus_ms(5000)] {
+        let mut world = World::new(move |run, effects| async move {
+            effects.add("asked");
+            run.sleep_until("until", until).await?;
+            Ok(bytes("over"))
+        });
+        let handle = world.start();
+        // The commit of its creation is the last.
+        world.storage.die_after(1);
+        handle.create("w", with_id("one")).await.unwrap();
+        world.effects.until("asked", 1).await;
+        drop(handle);
+        world.kill().await;
+        let entries = world.storage.entries("one");
+        assert!(!entries.iter().any(|stamped| matches!(stamped.entry, Entry::SleepStarted { .. })));
+        world.clock.advance_ms(60_000);
+        let handle = world.start();
+        let report = world.drive_to(&handle, "one", InstanceStatus::Complete).await;
+        assert_eq!(text(&report.output.unwrap()), "over");
+        world.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_sleep_that_was_dropped_is_over_when_it_is_asked_for_again_after_its_moment() {
+    let mut world = World::new(|run, effects| async move {
+        let until = run.sleep_until("until", START.plus_ms(1000));
+        let body = |_| {
+            let first = effects.add("body") == 1;
+            async move { if first { Err(ErrorInfo::new("NonRetryableError", "no")) } else { std::future::pending().await } }
+        };
+        match select(until.boxed(), step(&run, "s", body).boxed()).await {
+            Either::Left((slept, _)) => slept.map(|()| bytes("slept")),
+            Either::Right((failed, _)) => failed,
+        }
     });
     let handle = world.start();
-    // The commit of its creation is the last.
-    world.storage.die_after(1);
     handle.create("w", with_id("one")).await.unwrap();
-    world.effects.until("asked", 1).await;
-    drop(handle);
-    world.kill().await;
-    assert!(!world.storage.entries("one").iter().any(|stamped| matches!(stamped.entry, Entry::SleepStarted { .. })));
+    world.reach(&handle, "one", InstanceStatus::Errored).await;
     world.clock.advance_ms(60_000);
-    let handle = world.start();
-    let report = world.drive_to(&handle, "one", InstanceStatus::Complete).await;
-    assert_eq!(text(&report.output.unwrap()), "over");
-    world.stop().await;
+    let from = RestartFrom { name: "s".to_owned(), count: 1, kind: StepKind::Do };
+    handle.restart("w", "one", Some(from)).await.unwrap();
+    let report = world.reach(&handle, "one", InstanceStatus::Complete).await;
+    assert_eq!(text(&report.output.unwrap()), "slept");
 }
 
 // rules: C2.5-9

@@ -298,10 +298,11 @@ async fn outputs_events_and_errors_together_fill_the_room_of_an_instance() {
     for (left, fits) in [(0, true), (1, false)] {
         let mut world = small(move |run, effects| async move {
             let first = run.wait_for_event("wait", "go", None).await?;
+            run.sleep("nap", DurationSpec::Ms(0)).await?;
             let output = Bytes::from(vec![b'1'; 600]);
             step(&run, "a", |_| std::future::ready(Ok(output.clone()))).await?;
             effects.add("a is done");
-            let known = ("wait".len() + "go".len() * 2 + first.payload.len() + "a".len() + 600 + "b".len()) as u64;
+            let known = ("waitnap".len() + "go".len() * 2 + first.payload.len() + "a".len() + 600 + "b".len()) as u64;
             let rest = (ROOM - known) as usize + left;
             let caught = step(&run, "b", |_| {
                 let name = ErrorInfo::new("NonRetryableError", "x".repeat(rest - "NonRetryableError".len()));
@@ -376,6 +377,56 @@ async fn an_instance_without_room_undoes_its_steps_and_can_begin_again() {
     let key = world.storage.clone().find("w", "one").unwrap().unwrap();
     let (_, summary) = world.storage.clone().load(key).unwrap().unwrap();
     assert_eq!(summary.error, Some(exceeded()));
+}
+
+// rules: C3-6
+#[tokio::test]
+async fn what_undoes_a_step_needs_no_room() {
+    let mut world = World::saga(|run, effects, handlers| async move {
+        let saga = Saga { run, effects, handlers };
+        saga.step("a").await?;
+        saga.run.wait_for_event("wait", "go", None).await?;
+        Ok(Bytes::new())
+    })
+    .room(("a".len() * 2 + "wait".len() + "go".len()) as u64);
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    world.reach(&handle, "one", InstanceStatus::Waiting).await;
+    handle.terminate("w", "one", true).await.unwrap();
+    let report = world.watch_end(&handle, "one").await;
+    assert_eq!((report.status, world.effects.order()), (InstanceStatus::Terminated, "a, undo a".to_owned()));
+    assert_eq!(report.rollback.unwrap().error, None);
+}
+
+// rules: C3-6
+#[tokio::test]
+async fn that_an_attempt_was_lost_needs_no_room() {
+    let mut world = World::new(|run, effects| async move {
+        step(&run, "a", |attempt| {
+            effects.add("a");
+            async move {
+                if attempt == 1 {
+                    std::future::pending::<()>().await;
+                }
+                Ok(Bytes::new())
+            }
+        })
+        .await
+    })
+    .room("a".len() as u64);
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    let begun = |entries: Vec<miniflow_runtime::engine::Stamped>| {
+        entries.iter().any(|stamped| matches!(stamped.entry, Entry::StepStarted { .. }))
+    };
+    while !begun(world.storage.entries("one")) {
+        handle.status("w", "one").await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    world.kill().await;
+    let handle = world.start();
+    assert_eq!(world.watch_end(&handle, "one").await.error, None);
+    assert_eq!(world.effects.of("a"), 2);
 }
 
 // rules: C3-6

@@ -2,7 +2,7 @@
 
 use miniflow_runtime::dispatcher::RestartFrom;
 use miniflow_runtime::engine::limits;
-use miniflow_runtime::{InstanceStatus, StepKind};
+use miniflow_runtime::{Begun, InstanceStatus, StepKind, StepOptions, Verdict};
 
 use crate::guest::stream;
 use crate::world::{Gate, World, bytes, text, with_id};
@@ -71,6 +71,21 @@ async fn a_restart_from_a_step_removes_what_that_one_and_later_ones_wrote() {
     let report = world.drive_to(&handle, "one", InstanceStatus::Complete).await;
     assert_eq!((text(&report.output.unwrap()), world.storage.chunks()), ((3 * (CHUNK + 5)).to_string(), 6));
     assert_eq!(world.effects.order(), "a, b, c, b, c");
+}
+
+#[tokio::test]
+async fn what_was_written_by_a_body_that_returns_something_else_is_not_kept() {
+    let mut world = World::new(|run, _| async move {
+        let Begun::Execute(attempt) = run.begin_step("a", StepOptions::default()).await else { unreachable!() };
+        attempt.writer().write(&vec![7; CHUNK]).await?;
+        let Verdict::Done = attempt.succeed(bytes("1")).await else { unreachable!() };
+        stream(&run, "b", || async { vec![CHUNK] }).await.map(|read| bytes(read.to_string()))
+    })
+    .room(2 * CHUNK as u64);
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    let report = world.drive_to(&handle, "one", InstanceStatus::Complete).await;
+    assert_eq!((text(&report.output.unwrap()), world.storage.chunks()), (CHUNK.to_string(), 1));
 }
 
 // rules: C3-24

@@ -263,21 +263,32 @@ impl Model {
     }
 
     fn begin(&mut self, mut acts: Vec<No>, beside: bool, now: Ms, way: &mut Way, trail: &mut Vec<Self>) {
-        let both = acts.len() == 2;
-        let unordered = beside && both;
-        if unordered {
+        if beside && acts.len() == 2 {
             way.either = true;
             if way.flip {
                 acts.reverse();
             }
         }
-        for no in acts {
-            self.start(no, now);
+        let known: Vec<_> = acts.iter().map(|no| self.record(*no).is_some()).collect();
+        for no in &acts {
+            self.start(*no, now);
             trail.push(self.clone());
-            // It goes on at once: before or after the other one begins.
-            let goes_on = self.record(no).is_some_and(|record| matches!(record.at, At::Done(..)));
-            way.tie |= both && goes_on;
         }
+        // One goes on at once, beside another one that is asked about as well, which may be answered sooner or later. What is new and does not
+        // go on at once is begun in any case.
+        let goes_on: Vec<_> = acts.iter().map(|no| self.goes_on(*no, now)).collect();
+        let asks =
+            |index: usize| goes_on[index] || known[index] && matches!(self.program.acts[acts[index]], Act::Do(_));
+        way.tie |= acts.len() == 2 && (goes_on[0] && asks(1) || goes_on[1] && asks(0));
+    }
+
+    /// Whether an act that has just begun is over without anything having to happen.
+    fn goes_on(&self, no: No, now: Ms) -> bool {
+        self.record(no).is_some_and(|record| match record.at {
+            At::Done(..) => true,
+            At::Asleep(at) | At::Waits(at) => at <= now,
+            _ => false,
+        })
     }
 
     /// What is due happens, the earliest first.
