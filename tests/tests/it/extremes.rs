@@ -162,6 +162,39 @@ fn an_alarm_may_be_set_for_any_moment_there_is() {
 }
 
 #[test]
+fn the_clocks_of_a_guest_take_every_moment_there_is() {
+    let server = Dev::guest("behaviours").start();
+    let clocks = server.get("/clocks").expect(200).json();
+    assert_eq!(clocks["over"], json!(["the first moment", "this moment", "no time", "a moment"]), "{clocks}");
+    assert_eq!(clocks["resolutions"], json!([1, 1]), "nanoseconds");
+    assert!(clocks["apart"].as_u64() <= Some(1), "both clocks tell the same time: {clocks}");
+    let server = Dev::guest("wasi02").start();
+    let clocks = server.get("/clocks").expect(200).text();
+    let lines: Vec<_> = clocks.lines().collect();
+    assert!(lines[0].starts_with("over: the first moment, this moment, no time; "), "{clocks}");
+    assert!(lines[1].starts_with("over: a moment; "), "{clocks}");
+    assert_eq!(lines[2], "(1, 0, 1)", "nanoseconds");
+}
+
+#[test]
+fn the_clocks_of_a_guest_follow_a_leap_to_the_last_moment_that_time_can_be_set_to() {
+    let server = Dev::guest("wasi02").args(["--time", "manual"]).start();
+    let time = |change: Value| server.post("/cdn-cgi/local/miniflow/time", change).expect(200);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| server.get("/leap").expect(200).text());
+        server.wait_for_line("waits");
+        let _ = time(json!({ "set": 16_725_225_600_000_u64 }));
+        let answer = waiting.join().unwrap();
+        assert!(answer.starts_with("over: an hour; "), "{answer}");
+    });
+    let _ = time(json!({ "mode": "real" }));
+    let clocks = server.get("/clocks").expect(200).text();
+    assert_eq!(clocks.matches("wall: 167252256").count(), 2, "{clocks}");
+    assert_eq!(clocks.matches("monotonic: 167252256").count(), 2, "{clocks}");
+    assert!(clocks.lines().nth(1).unwrap().starts_with("over: a moment; "), "{clocks}");
+}
+
+#[test]
 fn moments_that_are_none_are_refused_or_passed_on() {
     let server = Dev::guest("behaviours").args(["--time", "manual"]).start();
     for time in ["-1", "1e308", "NaN", "inf", "18446744073709551615", "99999999999999999999999"] {

@@ -279,6 +279,22 @@ fn a_request_that_computes_for_a_client_that_has_gone_is_ended_soon() {
 }
 
 #[test]
+fn an_answer_that_has_begun_is_computed_no_longer_than_somebody_reads_it() {
+    let server = behaviours();
+    let mut stream = asked_for(&server, "/begin-and-spin");
+    let mut answer = String::new();
+    while !answer.contains("begun") {
+        let mut piece = [0; 1000];
+        let read = stream.read(&mut piece).unwrap();
+        answer.push_str(std::str::from_utf8(&piece[..read]).unwrap());
+    }
+    server.wait_for_line("spins");
+    drop(stream);
+    server.wait_for_line("GET /begin-and-spin: stopped, it went on computing when its client had gone");
+    server.get("/").expect(200);
+}
+
+#[test]
 fn what_outlives_a_request_may_compute_though_the_client_has_gone() {
     let has_gone = Arc::new(AtomicBool::new(false));
     let sink = Sink::answering({

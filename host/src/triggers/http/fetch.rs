@@ -128,9 +128,12 @@ impl Fetch {
         let label = Arc::new(Label { method: request.method().clone(), uri: request.uri().clone() });
         let ticket = Ticket { label: Arc::clone(&label), depth, gone, client, death };
         let answered = serving.handler.handle(ticket, request).await;
-        here.client = None;
+        let client = here.client.take();
         match answered {
-            Ok(response) => Ok(response.map(|body| Held { body, _turn: turn }.boxed_unsync())),
+            Ok(response) => {
+                let left = length(response.headers());
+                Ok(response.map(|body| Held { body, left, begun: None, client, _turn: turn }.boxed_unsync()))
+            }
             Err(error) => {
                 let why = explain(generation, &label, &error, died).await;
                 Err(Failure::Failed { worker: worker(), label, why })
@@ -141,7 +144,7 @@ impl Fetch {
 
 /// The client of a request, as long as it waits for the answer.
 struct Here {
-    /// None: it has the answer.
+    /// None: it has the answer, or its beginning.
     client: Option<Presence>,
     _here: oneshot::Sender<()>,
 }
@@ -266,10 +269,29 @@ async fn explain(
     why
 }
 
-/// A response's body, which keeps the request's turn while it is sent.
+/// The length that a response says it has.
+fn length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// A response's body, which keeps the request's turn while it is sent. A client that has begun to read it and stops before its end has gone;
+/// one that reads nothing of it may have wanted no more than the head.
 struct Held {
     body: WasiBody,
+    /// What is to come of it, if that is known.
+    left: Option<usize>,
+    /// Whom it is sent to; none before the first of it is asked for, and when nothing is to come any more.
+    begun: Option<Presence>,
+    client: Option<Presence>,
     _turn: OwnedSemaphorePermit,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(client) = self.begun.take().filter(|_| !self.body.is_end_stream()) {
+            client.leave();
+        }
+    }
 }
 
 impl Body for Held {
@@ -277,7 +299,23 @@ impl Body for Held {
     type Error = Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        if let Some(client) = self.client.take() {
+            self.begun = Some(client);
+        }
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let ended = match &polled {
+            Poll::Pending => false,
+            Poll::Ready(None | Some(Err(_))) => true,
+            Poll::Ready(Some(Ok(frame))) => {
+                let read = frame.data_ref().map_or(0, Bytes::len);
+                self.left = self.left.map(|left| left.saturating_sub(read));
+                self.left == Some(0)
+            }
+        };
+        if ended {
+            self.begun = None;
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -15,22 +15,26 @@
 //! | `GET /machine?name=HOST:PORT` | what comes of using the machine: files, and sockets to there |
 //! | `GET /log?msg=&level=` | logs |
 //! | `GET /clock?ms=` | the time, and the time after a delay |
+//! | `GET /clocks` | which waits of WASI 0.3 are over: for moments of the past, and for the last there is |
 //! | `GET /starts` | how often the start handler ran, and how many requests this instance has seen |
 //! | `GET /wait-until?ms=&msg=&level=` | answers, then logs after a delay; with the level `panic` it panics instead |
 //! | `GET /busy-later?ms=&url=` | logs `begins` and never answers; what outlives it computes for `ms` when that URL answers 200, and logs `is done` |
 //! | `GET /error` | fails |
 //! | `GET /spin`, `/panic`, `/oom` | logs `spins` and never ends, panics, eats all memory |
+//! | `GET /begin-and-spin` | answers `begun`, logs `spins` and never ends |
 
+use std::cell::RefCell;
 use std::net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use futures::future::{Either, select};
-use futures::{StreamExt, stream};
+use futures::future::{Either, join_all, select};
+use futures::{FutureExt, StreamExt, stream};
 use miniflow_sdk::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use wasip3::clocks::{monotonic_clock, system_clock};
 
 pub static STARTS: AtomicU32 = AtomicU32::new(0);
 static REQUESTS: AtomicU32 = AtomicU32::new(0);
@@ -136,6 +140,7 @@ pub async fn route(mut req: Request, env: Env, ctx: Context) -> Result<Response>
             Delay::from(Duration::from_millis(query.ms)).await;
             Response::from_json(&json!({ "before": before.as_millis(), "after": Date::now().as_millis() }))
         }
+        "/clocks" => Response::from_json(&clocks().await),
         "/starts" => Response::from_json(&json!({ "starts": STARTS.load(Ordering::Relaxed), "requests": seen })),
         "/wait-until" => {
             ctx.wait_until(async move {
@@ -165,6 +170,15 @@ pub async fn route(mut req: Request, env: Env, ctx: Context) -> Result<Response>
             console_log!("spins");
             spin()
         }
+        "/begin-and-spin" => Response::from_stream(stream::iter(0..2).then(|i| async move {
+            if i > 0 {
+                // The first has been taken by then.
+                Delay::from(Duration::from_millis(1)).await;
+                console_log!("spins");
+                spin()
+            }
+            Ok::<_, Error>("begun\n")
+        })),
         "/panic" => panic!("asked to panic"),
         "/oom" => eat_memory(),
         _ => Response::error("Not Found", 404),
@@ -195,6 +209,33 @@ fn machine(server: &str) -> Value {
         "file": seen(std::fs::read("/etc/hosts")),
         "write": seen(std::fs::write("/tmp/written-by-a-guest", "x")),
         "program": seen(std::process::Command::new("true").status()),
+    })
+}
+
+/// What the clocks of WASI 0.3 say and do at the ends of their ranges.
+async fn clocks() -> Value {
+    let now = monotonic_clock::now();
+    let waits: [(&str, Pin<Box<dyn Future<Output = ()>>>); 6] = [
+        ("the first moment", Box::pin(monotonic_clock::wait_until(0))),
+        ("this moment", Box::pin(monotonic_clock::wait_until(now))),
+        ("no time", Box::pin(monotonic_clock::wait_for(0))),
+        ("a moment", Box::pin(monotonic_clock::wait_for(1_000_000))),
+        ("the last moment", Box::pin(monotonic_clock::wait_until(u64::MAX))),
+        ("the longest time", Box::pin(monotonic_clock::wait_for(u64::MAX))),
+    ];
+    let over: RefCell<Vec<&str>> = RefCell::default();
+    let all = join_all(waits.map(|(name, wait)| wait.map(move |()| name)).map(|wait| async {
+        let name = wait.await;
+        over.borrow_mut().push(name);
+    }));
+    let late = Delay::from(Duration::from_millis(100));
+    drop(select(pin!(all), late).await);
+    let over = over.take();
+    let wall = system_clock::now();
+    json!({
+        "over": over,
+        "resolutions": [monotonic_clock::get_resolution(), system_clock::get_resolution()],
+        "apart": wall.seconds.unsigned_abs().abs_diff(monotonic_clock::now() / 1_000_000_000),
     })
 }
 

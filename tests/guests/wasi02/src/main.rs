@@ -1,13 +1,23 @@
 //! A component for `wasi:http` 0.2, made without the SDK: any such component is served too.
 //!
 //! `POST` answers the body; `GET /?http://…` asks there, waits for a second at most, and answers what it was told or why not. The second is for the
-//! first byte; with the path `/connecting` it is for the connection, with `/between` for each further byte.
+//! first byte; with the path `/connecting` it is for the connection, with `/between` for each further byte. `GET /clocks` answers what the clocks say,
+//! and which waits at the ends of their ranges are over; `GET /leap` says `waits` on the console and answers which of two waits is over first, of
+//! an hour and for ever, and what the clocks say then.
 
+use wasip2::clocks::monotonic_clock::{self, subscribe_duration, subscribe_instant};
+use wasip2::clocks::wall_clock;
+use wasip2::io::poll::{Pollable, poll};
 use wstd::http::{Body, Client, Error, Method, Request, Response};
 use wstd::time::Duration;
 
 #[wstd::http_server]
 async fn main(request: Request<Body>) -> Result<Response<Body>, Error> {
+    match request.uri().path() {
+        "/clocks" => return Ok(Response::new(clocks().into())),
+        "/leap" => return Ok(Response::new(leap().into())),
+        _ => {}
+    }
     if request.method() == Method::POST {
         return Ok(Response::new(request.into_body()));
     }
@@ -17,6 +27,40 @@ async fn main(request: Request<Body>) -> Result<Response<Body>, Error> {
         Err(error) => format!("{error:?}"),
     };
     Ok(Response::new(text.into()))
+}
+
+/// Which of these waits are over when one of them is, and what the clocks say then.
+fn over(waits: &[(&str, Pollable)]) -> String {
+    let _ = poll(&waits.iter().map(|(_, wait)| wait).collect::<Vec<_>>());
+    let over: Vec<_> = waits.iter().filter(|(_, wait)| wait.ready()).map(|(name, _)| *name).collect();
+    let (wall, monotonic) = (wall_clock::now(), monotonic_clock::now());
+    format!("over: {}; wall: {} s; monotonic: {} s", over.join(", "), wall.seconds, monotonic / 1_000_000_000)
+}
+
+fn clocks() -> String {
+    let far = || [("the last moment", subscribe_instant(u64::MAX)), ("the longest time", subscribe_duration(u64::MAX))];
+    let past = [
+        ("the first moment", subscribe_instant(0)),
+        ("this moment", subscribe_instant(monotonic_clock::now())),
+        ("no time", subscribe_duration(0)),
+    ];
+    let [last, longest] = far();
+    let past: Vec<_> = past.into_iter().chain([last, longest]).collect();
+    // One that is over may be told at the second look only.
+    let _ = over(&past);
+    let [last, longest] = far();
+    let soon = over(&[last, longest, ("a moment", subscribe_duration(1_000_000))]);
+    let wall = wall_clock::resolution();
+    let resolutions = (monotonic_clock::resolution(), wall.seconds, wall.nanoseconds);
+    format!("{}\n{soon}\n{resolutions:?}", over(&past))
+}
+
+fn leap() -> String {
+    let hour = ("an hour", subscribe_duration(3_600_000_000_000));
+    let waits =
+        [("the last moment", subscribe_instant(u64::MAX)), ("the longest time", subscribe_duration(u64::MAX)), hour];
+    println!("waits");
+    over(&waits)
 }
 
 async fn ask(limited: &str, url: &str) -> Result<String, Error> {
