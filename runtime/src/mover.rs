@@ -5,13 +5,13 @@
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
 
 use crate::clock::{Clock, Due, MovableClock, Stopwatch, TimeMode, Timestamp, real};
-use crate::dispatcher::{Handle, Stillness};
+use crate::dispatcher::{GoOn, Handle, Stillness};
 
 /// How long a move waits for what is at work on a moment, real time.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -232,10 +232,7 @@ impl Mover {
     /// Skips idle time whenever the clock is in that mode, as long as this is polled. Calls `skipped` for each jump.
     pub async fn skip(&self, skipped: impl Fn(&Moved)) -> Infallible {
         loop {
-            if self.0.clock.mode() != TimeMode::Skip {
-                self.0.clock.moved().await;
-                continue;
-            }
+            self.0.clock.until_mode(TimeMode::Skip).await;
             match self.skip_once(Skip::All).await {
                 Some(moved) => skipped(&moved),
                 None => real::sleep(IDLE).await,
@@ -295,17 +292,22 @@ impl Mover {
         // Before anything is recorded there: a process that dies on the way goes on from the end, never from before.
         self.keep(clock.offset().saturating_add(target.since(from)));
         clock.record();
+        let way = Way::new();
+        let then = way.then({
+            let mover = self.clone();
+            move |still| mover.step(still, target, skip)
+        });
+        let with_wake = skip == Some(Skip::All);
+        let mut arrived = self.0.handle.still_and_then(with_wake, then).ok_or(MoveError::Ended)?;
         let stopped = loop {
-            match self.settle(skip == Some(Skip::All)).await? {
-                Err(names) => break Some(names),
-                Ok(still) if skip.is_some() && self.wake(still).is_none_or(|wake| wake > target) => break None,
-                Ok(still) => match self.next_moment(still) {
-                    Some(at) if at <= target => clock.jump_to(at),
-                    _ if clock.now() < target => clock.jump_to(target),
-                    _ => break None,
-                },
+            tokio::select! {
+                biased;
+                still = &mut arrived => break still.map(|_| None).map_err(|_| MoveError::Ended)?,
+                names = self.stuck(&way) => break Some(names),
+                () = self.look(&way) => self.0.handle.look(),
             }
         };
+        drop(way);
         let moved = Moved { from, to: clock.now(), due: clock.recorded() };
         if moved.to < target {
             self.keep(clock.offset());
@@ -314,6 +316,53 @@ impl Mover {
             None => Ok(moved),
             Some(names) => Err(MoveError::AtWork { names, moved }),
         }
+    }
+
+    /// Moves on, now that nothing can happen any more; false: that was it.
+    fn step(&self, still: Stillness, target: Timestamp, skip: Option<Skip>) -> bool {
+        let clock = &self.0.clock;
+        if skip.is_some() && self.wake(still).is_none_or(|wake| wake > target) {
+            return false;
+        }
+        match self.next_moment(still) {
+            Some(at) if at <= target => clock.jump_to(at),
+            _ if clock.now() < target => clock.jump_to(target),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Returns when somebody may have come to rest who does not say so.
+    async fn look(&self, way: &Way) {
+        let mut moves = way.moves();
+        loop {
+            tokio::select! {
+                () = self.0.clock.let_go() => return,
+                () = real::sleep(LOOK_AGAIN) => {}
+            }
+            if moves == std::mem::replace(&mut moves, way.moves()) {
+                return;
+            }
+        }
+    }
+
+    /// Returns when nothing has moved for longer than its patience, with what is at work.
+    async fn stuck(&self, way: &Way) -> Vec<String> {
+        loop {
+            let left = self.0.patience.saturating_sub(way.since_last());
+            if left.is_zero() {
+                return self.working().await;
+            }
+            real::sleep(left).await;
+        }
+    }
+
+    async fn working(&self) -> Vec<String> {
+        let mut names = self.0.handle.working().await;
+        if names.is_empty() {
+            names.push("a handler that the time has called".to_owned());
+        }
+        names
     }
 
     fn next_moment(&self, still: Stillness) -> Option<Timestamp> {
@@ -335,11 +384,7 @@ impl Mover {
                 None => {}
             }
             if since.elapsed() > self.0.patience {
-                let mut names = self.0.handle.working().await;
-                if names.is_empty() {
-                    names.push("a handler that the time has called".to_owned());
-                }
-                return Ok(Err(names));
+                return Ok(Err(self.working().await));
             }
         }
     }
@@ -353,5 +398,52 @@ impl Mover {
         if let Err(error) = written {
             tracing::warn!(%error, "what the clock says cannot be kept in {}", file.display());
         }
+    }
+}
+
+/// A move that is being made. It ends when this is dropped, and nothing moves after that.
+struct Way(Arc<std::sync::Mutex<Going>>);
+
+struct Going {
+    over: bool,
+    moves: u64,
+    last: Stopwatch,
+}
+
+impl Way {
+    fn new() -> Self {
+        Self(Arc::new(std::sync::Mutex::new(Going { over: false, moves: 0, last: Stopwatch::start() })))
+    }
+
+    /// Has the dispatcher take `step` after step, as long as the move goes on.
+    fn then(&self, mut step: impl FnMut(Stillness) -> bool + Send + 'static) -> GoOn {
+        let way = Self(Arc::clone(&self.0));
+        Box::new(move |still| {
+            let mut going = way.lock();
+            let moves = !going.over && step(still);
+            if moves {
+                going.moves += 1;
+                going.last = Stopwatch::start();
+            }
+            moves
+        })
+    }
+
+    fn moves(&self) -> u64 {
+        self.lock().moves
+    }
+
+    fn since_last(&self) -> Duration {
+        self.lock().last.elapsed()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Going> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Way {
+    fn drop(&mut self) {
+        self.lock().over = true;
     }
 }

@@ -85,6 +85,11 @@ pub trait Clock: Send + Sync + 'static {
         Hold::default()
     }
 
+    /// How often it was held up to now; none while somebody holds it, or is to be woken because its moment has come.
+    fn held_before(&self) -> Option<u64> {
+        Some(0)
+    }
+
     /// The moment up to which nobody could be in time: what was due by then, and is seen only now, was passed over by a leap of time.
     fn passed_over(&self) -> Timestamp {
         Timestamp(self.now().0.saturating_sub(LATE_MS + 1))

@@ -8,13 +8,13 @@
 //! its mode says.
 #![expect(clippy::disallowed_methods, reason = "the real time is read here and in the module above only")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use futures::future::{self, BoxFuture, Either};
-use tokio::sync::watch;
+use futures::future::{self, BoxFuture};
+use tokio::sync::{Notify, watch};
 
 use super::{Clock, Hold, LATE_MS, LONGEST_WAIT, TimeMode, Timestamp};
 
@@ -24,8 +24,9 @@ pub struct MovableClock(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
-    /// Says that it was moved, or goes at another speed.
-    moved: watch::Sender<()>,
+    mode: watch::Sender<TimeMode>,
+    /// Says that somebody is done who was at work on the present moment.
+    let_go: Notify,
 }
 
 struct State {
@@ -37,7 +38,8 @@ struct State {
     mode: TimeMode,
     /// See [`Clock::passed_over`]: what was known at `anchor`.
     passed_over_ns: u64,
-    sleepers: BTreeSet<Key>,
+    /// Each is told when it has to look at the clock again.
+    sleepers: BTreeMap<Key, Arc<Notify>>,
     /// Those of `sleepers` whose sleep is what a guest waits for.
     naps: BTreeSet<Key>,
     next_sleeper: u64,
@@ -84,6 +86,18 @@ impl State {
         });
         // One that stands still is at the present moment for as long as it takes.
         if self.mode.rate() == 0 { self.passed_over_ns } else { since.max(self.passed_over_ns) }
+    }
+
+    /// Whether somebody who sleeps is to be woken.
+    fn is_due(&self) -> bool {
+        self.sleepers.first_key_value().is_some_and(|((when, _), _)| *when <= self.now_ns())
+    }
+
+    /// Has those who sleep look at the clock again: it was moved, or `all` when it goes at another speed as well.
+    fn wake(&self, all: bool) {
+        // The timers of those who are not due are right as long as the clock stands still between two moves.
+        let until = if all || self.mode.rate() > 0 { u64::MAX } else { self.now_ns() };
+        self.sleepers.range(..=(until, u64::MAX)).for_each(|(_, sleeper)| sleeper.notify_one());
     }
 
     /// Begins anew at the present moment.
@@ -137,14 +151,14 @@ impl MovableClock {
             anchor_wall_ns: wall_ns,
             mode,
             passed_over_ns: 0,
-            sleepers: BTreeSet::new(),
+            sleepers: BTreeMap::new(),
             naps: BTreeSet::new(),
             next_sleeper: 0,
             holds: 0,
             held: 0,
             record: None,
         };
-        Self(Arc::new(Shared { state: Mutex::new(state), moved: watch::Sender::new(()) }))
+        Self(Arc::new(Shared { state: Mutex::new(state), mode: watch::Sender::new(mode), let_go: Notify::new() }))
     }
 
     /// How it goes.
@@ -159,8 +173,9 @@ impl MovableClock {
         let now_ns = stand(mode, state.now_ns());
         state.settle(now_ns);
         state.mode = mode;
+        state.wake(true);
         drop(state);
-        self.0.moved.send_replace(());
+        self.0.mode.send_replace(mode);
     }
 
     /// Moves it to `when`, unless it is there or later already. Whoever sleeps until then wakes.
@@ -172,8 +187,7 @@ impl MovableClock {
             return;
         }
         state.settle(when_ns);
-        drop(state);
-        self.0.moved.send_replace(());
+        state.wake(false);
     }
 
     /// Sets it to the machine's time, also backwards. Only for a clock that nothing was recorded by.
@@ -192,8 +206,9 @@ impl MovableClock {
             held: state.held,
             record: None,
         };
+        state.wake(true);
         drop(state);
-        self.0.moved.send_replace(());
+        self.0.mode.send_replace(TimeMode::Real);
     }
 
     /// How much later than the machine's it is.
@@ -212,28 +227,33 @@ impl MovableClock {
         }
         state.leap(missed);
         state.anchor_wall_ns = wall_ns();
-        drop(state);
-        self.0.moved.send_replace(());
+        state.wake(false);
         Some(missed)
     }
 
     /// Goes on `by` later, as after a sleep of the machine: what was due in between has been passed over.
     pub fn leap(&self, by: Duration) {
-        self.lock().leap(by);
-        self.0.moved.send_replace(());
+        let mut state = self.lock();
+        state.leap(by);
+        state.wake(false);
     }
 
-    /// Returns when it was moved or goes at another speed. Cancel-safe.
-    pub async fn moved(&self) {
-        let mut moved = self.0.moved.subscribe();
+    /// Returns when it goes that way. Cancel-safe.
+    pub async fn until_mode(&self, mode: TimeMode) {
+        let mut modes = self.0.mode.subscribe();
         // The sender is `self`.
-        let _ = moved.changed().await;
+        let _ = modes.wait_for(|now| *now == mode).await;
+    }
+
+    /// Returns when somebody who was at work on the present moment is done, from the call on. Cancel-safe.
+    pub fn let_go(&self) -> impl Future<Output = ()> + Send {
+        self.0.let_go.notified()
     }
 
     /// When the first of those who sleep on it wakes.
     #[must_use]
     pub fn next_sleeper(&self) -> Option<Timestamp> {
-        self.lock().sleepers.first().map(|(when, _)| moment(*when))
+        self.lock().sleepers.first_key_value().map(|((when, _), _)| moment(*when))
     }
 
     /// When the first guest that waits by itself wakes.
@@ -246,14 +266,6 @@ impl MovableClock {
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.held_before().is_none()
-    }
-
-    /// How often it was held up to now, if nobody holds it.
-    #[must_use]
-    pub fn held_before(&self) -> Option<u64> {
-        let state = self.lock();
-        let is_due = state.sleepers.first().is_some_and(|(when, _)| *when <= state.now_ns());
-        (state.holds == 0 && !is_due).then_some(state.held)
     }
 
     /// Begins to note what comes due.
@@ -273,25 +285,16 @@ impl MovableClock {
 
     /// Sleeps until `when_ns`. Whoever gets the sleeper is counted as asleep as long as it is kept.
     async fn sleep(self, when_ns: u64, nap: bool) -> Sleeper {
-        let mut moved = self.0.moved.subscribe();
         let sleeper = Sleeper::register(self, when_ns, nap);
         loop {
-            moved.mark_unchanged();
             let left = sleeper.clock.lock().left(when_ns);
             match left {
                 Some(Duration::ZERO) => return sleeper,
                 Some(left) => {
                     let slept = std::pin::pin!(tokio::time::sleep(left.min(LONGEST_WAIT)));
-                    let changed = std::pin::pin!(moved.changed());
-                    if let Either::Right((Err(_), _)) = future::select(slept, changed).await {
-                        future::pending::<()>().await;
-                    }
+                    future::select(slept, std::pin::pin!(sleeper.look.notified())).await;
                 }
-                None => {
-                    if moved.changed().await.is_err() {
-                        future::pending::<()>().await;
-                    }
-                }
+                None => sleeper.look.notified().await,
             }
         }
     }
@@ -334,6 +337,11 @@ impl Clock for MovableClock {
         })
     }
 
+    fn held_before(&self) -> Option<u64> {
+        let state = self.lock();
+        (state.holds == 0 && !state.is_due()).then_some(state.held)
+    }
+
     fn passed_over(&self) -> Timestamp {
         Timestamp(self.lock().passed_over_ns().saturating_sub(1) / 1_000_000)
     }
@@ -353,19 +361,21 @@ struct Sleeper {
     clock: MovableClock,
     key: Key,
     nap: bool,
+    look: Arc<Notify>,
 }
 
 impl Sleeper {
     fn register(clock: MovableClock, when_ns: u64, nap: bool) -> Self {
+        let look = Arc::new(Notify::new());
         let mut state = clock.lock();
         state.next_sleeper += 1;
         let key = (when_ns, state.next_sleeper);
-        state.sleepers.insert(key);
+        state.sleepers.insert(key, Arc::clone(&look));
         if nap {
             state.naps.insert(key);
         }
         drop(state);
-        Self { clock, key, nap }
+        Self { clock, key, nap, look }
     }
 }
 
@@ -376,6 +386,11 @@ impl Drop for Sleeper {
         if self.nap {
             state.naps.remove(&self.key);
         }
+        let was_due = self.key.0 <= state.now_ns();
+        drop(state);
+        if was_due {
+            self.clock.0.let_go.notify_waiters();
+        }
     }
 }
 
@@ -384,6 +399,7 @@ struct Held(MovableClock);
 impl Drop for Held {
     fn drop(&mut self) {
         self.0.lock().holds -= 1;
+        self.0.0.let_go.notify_waiters();
     }
 }
 

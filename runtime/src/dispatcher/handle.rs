@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::message::{Message, Operation, Reply};
-use super::still::Stillness;
+use super::still::{GoOn, Stillness};
 use super::subscription::{SubscribeOptions, Subscription};
 use super::{CronState, CronTrigger, Reloaded, WorkflowDefinition};
 use crate::clock::Timestamp;
@@ -469,8 +469,22 @@ impl Handle {
     /// Returns when nothing can happen at the present moment any more, with what is to come; none when the dispatcher has stopped.
     pub async fn still(&self, with_wake: bool) -> Option<Stillness> {
         let (reply, answer) = oneshot::channel();
-        self.sender.send(Message::Still { with_wake, reply }).ok()?;
+        self.sender.send(Message::Still { with_wake, then: None, reply }).ok()?;
         answer.await.ok()
+    }
+
+    /// As [`Self::still`], but each time that nothing can happen any more, and nobody holds the clock, `then` is called first, on the
+    /// dispatcher's thread: true says that the clock was moved, and that this goes on. Nobody is asked any more when the receiver is dropped.
+    pub(crate) fn still_and_then(&self, with_wake: bool, then: GoOn) -> Option<oneshot::Receiver<Stillness>> {
+        let (reply, answer) = oneshot::channel();
+        self.sender.send(Message::Still { with_wake, then: Some(then), reply }).ok()?;
+        Some(answer)
+    }
+
+    /// Has the dispatcher look once more whether anything can happen: somebody may have come to rest who does not say so.
+    pub(crate) fn look(&self) {
+        // One that has stopped has dropped what it was to answer.
+        let _ = self.sender.send(Message::Look);
     }
 
     /// Instances whose guests are at work, for people.

@@ -135,8 +135,11 @@ pub(crate) enum Message {
     /// Answered when nothing can happen at the present moment any more.
     Still {
         with_wake: bool,
+        then: Option<super::GoOn>,
         reply: oneshot::Sender<super::Stillness>,
     },
+    /// Whether anything can happen is to be looked at once more: somebody has come to rest who does not say so.
+    Look,
     /// What keeps it from being still, for people.
     Working {
         reply: oneshot::Sender<Vec<String>>,

@@ -38,6 +38,7 @@ pub use handle::{
     ApiError, BatchError, BatchResult, CreateOptions, DeleteResult, Handle, Overview, RestartFrom, StatusReport,
 };
 pub use message::InstanceKey;
+pub(crate) use still::GoOn;
 pub use still::Stillness;
 pub use subscription::{SubscribeOptions, Subscription};
 

@@ -25,9 +25,14 @@ pub struct Stillness {
     pub next_wake: Option<Timestamp>,
 }
 
+/// What is done about it, at most once for each time that nothing can happen any more. True: the clock was moved.
+pub(crate) type GoOn = Box<dyn FnMut(Stillness) -> bool + Send>;
+
 /// Somebody who wants to know when nothing happens any more.
 pub(super) struct StillAsked {
     pub(super) with_wake: bool,
+    /// Asked before it is told, unless somebody holds the clock.
+    pub(super) then: Option<GoOn>,
     pub(super) reply: oneshot::Sender<Stillness>,
 }
 
@@ -35,19 +40,38 @@ pub(super) struct StillAsked {
 pub(super) type Wakes = HashMap<InstanceKey, Option<Timestamp>>;
 
 impl<S: Storage> Core<S> {
-    /// Answers those who wait for it, if nothing can happen any more.
-    pub(super) fn answer_still(&mut self, inbox: &UnboundedReceiver<Message>) {
+    /// Answers those who wait for it, if nothing can happen any more. Returns whether one of them has moved the clock, so that something can.
+    pub(super) fn answer_still(&mut self, inbox: &UnboundedReceiver<Message>) -> bool {
         self.still_asked.retain(|asked| !asked.reply.is_closed());
-        // In this order: a guest that is seen at rest has sent what it had to say.
-        if self.still_asked.is_empty() || !self.is_still() || !inbox.is_empty() {
-            return;
+        if self.still_asked.is_empty() {
+            return false;
         }
+        let held = self.clock.held_before();
+        // In this order: a guest that is seen at rest has sent what it had to say, and so has whoever held the clock.
+        if !self.is_still() || !inbox.is_empty() {
+            return false;
+        }
+        // Nobody has worked meanwhile who could have given the instances something to do after they were looked at.
+        let is_free = held.is_some() && self.clock.held_before() == held;
         let next = self.next_moment();
         let next_wake = self.still_asked.iter().any(|asked| asked.with_wake).then(|| self.next_wake()).flatten();
-        for asked in self.still_asked.drain(..) {
+        let still = Stillness { next, next_wake };
+        let (movers, others): (Vec<_>, Vec<_>) = self.still_asked.drain(..).partition(|asked| asked.then.is_some());
+        for asked in others {
             // Whoever asked may have gone.
-            let _ = asked.reply.send(Stillness { next, next_wake });
+            let _ = asked.reply.send(still);
         }
+        let mut moved = false;
+        for mut asked in movers {
+            let goes_on = !is_free || moved || asked.then.as_mut().is_some_and(|then| then(still));
+            if goes_on {
+                moved |= is_free;
+                self.still_asked.push(asked);
+            } else {
+                let _ = asked.reply.send(still);
+            }
+        }
+        moved
     }
 
     fn is_still(&self) -> bool {
