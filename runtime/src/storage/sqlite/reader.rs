@@ -44,6 +44,7 @@ impl Reader {
             rusqlite::Error::ExecuteReturnedResults => Ok(()),
             error => Err(error),
         })?;
+        schema::keep_plans(&connection)?;
         Ok(Self { connection })
     }
 

@@ -191,4 +191,4 @@ const UPDATE: &str = "UPDATE instance SET status = :status, wake_at = :wake_at, 
     rollback_error_backtrace = :rollback_error_backtrace, expires_at = :expires_at WHERE key = :key";
 const FIND: &str = "SELECT key FROM instance WHERE workflow = :workflow AND id = :id";
 const LOAD: &str = "SELECT * FROM instance WHERE key = :key";
-const JOURNAL: &str = "SELECT entries FROM journal WHERE instance = :instance ORDER BY seq";
+pub(super) const JOURNAL: &str = "SELECT entries FROM journal WHERE instance = :instance ORDER BY seq";

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 
 use super::super::{Durability, StorageError};
@@ -63,6 +64,7 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
 
 fn configure(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(64);
+    keep_plans(connection)?;
     for (name, value) in SETTINGS {
         // Some of these answer with a row, some do not.
         connection.pragma_update_and_check(None, name, value, |_| Ok(())).or_else(ignore_no_rows)?;
@@ -72,6 +74,12 @@ fn configure(connection: &Connection, durability: Durability) -> rusqlite::Resul
         Durability::Full => "FULL",
     };
     connection.pragma_update(None, "synchronous", synchronous)
+}
+
+/// Has no plan depend on what is bound. Otherwise a statement that is kept, whose values are taken from it then, is planned anew each time
+/// that it is used.
+pub(super) fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 fn ignore_no_rows(error: rusqlite::Error) -> rusqlite::Result<()> {
@@ -213,6 +221,26 @@ mod tests {
             let plan = plan(&connection, &list_sql(filter, Order::NewestFirst, after));
             assert_eq!(plan, format!("SEARCH instance USING INDEX {used}"));
         }
+    }
+
+    #[test]
+    fn a_statement_that_is_kept_is_planned_once() {
+        use rusqlite::{StatementStatus, named_params};
+
+        use super::super::{Reader, rows::JOURNAL};
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("miniflow.db");
+        let planned_again = |connection: &Connection| {
+            for key in 0..3 {
+                let mut statement = connection.prepare_cached(JOURNAL).unwrap();
+                statement.query(named_params! { ":instance": key }).unwrap().next().unwrap();
+            }
+            connection.prepare_cached(JOURNAL).unwrap().get_status(StatementStatus::RePrepare)
+        };
+        let connection = Connection::open(&path).unwrap();
+        prepare(&connection, &path, Durability::Normal).unwrap();
+        assert_eq!(planned_again(&connection), 0);
+        assert_eq!(planned_again(&Reader::open(&path).unwrap().connection), 0);
     }
 
     #[test]
