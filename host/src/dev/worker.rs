@@ -277,11 +277,11 @@ impl Worker {
     async fn without_outputs(&mut self, cause: &BTreeSet<PathBuf>, meanwhile: BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
         let mut meanwhile = self.without_lock(meanwhile);
         meanwhile.retain(|path| !self.outputs.contains(path));
-        let made = self.component.as_deref().and_then(watch::content);
         let before = self.suspicion.take();
         if meanwhile.is_empty() {
             return meanwhile;
         }
+        let made = self.component.as_deref().and_then(watch::content);
         let is_output =
             before.is_some_and(|(paths, then)| meanwhile.is_subset(&paths) && cause.is_subset(&paths) && then == made);
         if !is_output || !sources::may_be_written(&self.project).await {

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use wasmtime::{
-    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
+    Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
+    WasmBacktraceDetails,
 };
 
 use super::limits::MEMORY_MAX_BYTES;
@@ -24,10 +25,13 @@ pub const TICK: Duration = Duration::from_millis(5);
 /// Address space reserved for a memory, so that no access needs a check of its bounds.
 const RESERVATION_BYTES: u64 = 4 << 30;
 
-/// Memory that a free slot keeps: what a guest of the SDK touches in a run of a few steps.
-const KEPT_BYTES: usize = 128 << 10;
+/// Memory that a free slot keeps, of what its last guest wrote to: more than a guest of the SDK writes to in a run of a few steps.
+const KEPT_BYTES: usize = 256 << 10;
 
-/// The same for each of its tables.
+/// The same where the system cannot tell what was written to: of the first of its memory, most of which is a stack that nobody came to.
+const KEPT_UNSEEN_BYTES: usize = 128 << 10;
+
+/// What a free slot keeps of each of its tables.
 const KEPT_TABLE_BYTES: usize = 8 << 10;
 
 /// Elements of a table, pointer-sized; unoptimised guests with a JavaScript engine in them have tens of thousands.
@@ -93,7 +97,8 @@ pub fn engine(options: &EngineOptions) -> Result<Engine, EngineError> {
 
 fn open_cache(dir: &Path) -> Option<Cache> {
     let mut config = CacheConfig::new();
-    config.with_directory(dir.join("wasm"));
+    // A new build is served when it is kept, so that is to be quick.
+    config.with_directory(dir.join("wasm")).with_baseline_compression_level(1);
     Cache::new(config)
         .inspect_err(|error| tracing::warn!("compiled Workers are not kept in {}: {error:#}", dir.display()))
         .ok()
@@ -114,6 +119,7 @@ fn common(cache: Option<Cache>) -> Config {
 }
 
 fn pooling(cache: Option<Cache>) -> Config {
+    let kept = if PoolingAllocationConfig::is_pagemap_scan_available() { KEPT_BYTES } else { KEPT_UNSEEN_BYTES };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(SLOTS)
         // A component has about four core instances (the guest, a shim, a fix-up), one memory, two tables; composed
@@ -124,9 +130,10 @@ fn pooling(cache: Option<Cache>) -> Config {
         .total_stacks(SLOTS)
         .max_memory_size(MEMORY_MAX_BYTES)
         .table_elements(TABLE_ELEMENTS_MAX)
-        // What a small guest touches stays resident in a free slot and is zeroed by hand: giving it back to the system and
-        // faulting it in again costs more than the rest of a short run, and stops the other cores each time.
-        .linear_memory_keep_resident(KEPT_BYTES)
+        // What a small guest wrote to stays resident in a free slot and is made as it was by hand: giving it back to the system
+        // and faulting it in again costs more than the rest of a short run, and stops the other cores each time.
+        .linear_memory_keep_resident(kept)
+        .pagemap_scan(Enabled::Auto)
         .table_keep_resident(KEPT_TABLE_BYTES);
     let mut config = common(cache);
     config.memory_reservation(RESERVATION_BYTES).allocation_strategy(InstanceAllocationStrategy::Pooling(pool));

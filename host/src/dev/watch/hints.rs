@@ -6,10 +6,21 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use notify::event::{AccessKind, AccessMode};
+use notify::event::{AccessKind, AccessMode, RenameMode};
 use notify::{ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::tree::Identity;
+
+/// How far whoever changes a file is with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// More may follow.
+    Begun,
+    /// It is not there any more, or not under this name: another one may take its place.
+    Gone,
+    /// It has all that was to be written.
+    Whole,
+}
 
 /// The system's watcher, if it can be had.
 pub(super) struct Hints {
@@ -19,16 +30,16 @@ pub(super) struct Hints {
 }
 
 impl Hints {
-    /// Calls `tell` with the paths that may have changed, and whether whoever changed them is done with that, on a thread of its own.
-    pub(super) fn of_system(tell: impl Fn(Vec<PathBuf>, bool) + Send + 'static) -> Self {
+    /// Calls `tell` with the paths that may have changed, and how far whoever changes them is, on a thread of its own.
+    pub(super) fn of_system(tell: impl Fn(Vec<PathBuf>, Stage) + Send + 'static) -> Self {
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| match event {
             Ok(event) if is_read(event.kind) => {}
             Ok(event) => {
-                let is_done = is_done(event.kind);
-                tell(event.paths, is_done);
+                let stage = stage(event.kind);
+                tell(event.paths, stage);
             }
             // Something was missed: everything is looked at anyway.
-            Err(_) => tell(Vec::new(), false),
+            Err(_) => tell(Vec::new(), Stage::Begun),
         });
         match watcher {
             Ok(watcher) => Self { watcher: Some(watcher), folders: BTreeMap::new(), failure: None },
@@ -93,13 +104,15 @@ fn is_read(kind: EventKind) -> bool {
     }
 }
 
-/// The last that is told of a file for now: it was closed by who wrote it, or got its name, or lost it. Not every system tells that.
-fn is_done(kind: EventKind) -> bool {
+/// What is told of a file last, for now: it was closed by who wrote it, or got its name, or lost it. Not every system tells that.
+fn stage(kind: EventKind) -> Stage {
     use notify::event::ModifyKind::Name;
-    matches!(
-        kind,
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) | EventKind::Modify(Name(_)) | EventKind::Remove(_)
-    )
+    match kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Stage::Whole,
+        EventKind::Modify(Name(RenameMode::To | RenameMode::Both)) => Stage::Whole,
+        EventKind::Modify(Name(_)) | EventKind::Remove(_) => Stage::Gone,
+        _ => Stage::Begun,
+    }
 }
 
 fn is_gone(error: &notify::Error, folder: &Path) -> bool {

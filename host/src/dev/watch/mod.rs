@@ -22,7 +22,7 @@ use std::time::Duration;
 use miniflow_runtime::clock::Stopwatch;
 use tokio::sync::{Notify, oneshot};
 
-use self::hints::Hints;
+use self::hints::{Hints, Stage};
 pub use self::tree::Watched;
 pub(super) use self::tree::content;
 use self::tree::{Snapshot, snapshot};
@@ -32,6 +32,9 @@ const QUIET: Duration = Duration::from_millis(75);
 
 /// And when the last hint says so itself: a save of several files is still one change.
 const QUIET_WHEN_DONE: Duration = Duration::from_millis(20);
+
+/// The same where no sources are watched, but single files: what a build elsewhere makes is one file.
+const QUIET_WHEN_SINGLE: Duration = Duration::from_millis(5);
 
 /// However long somebody goes on writing, after this time it is looked.
 const BURST_MAX: Duration = Duration::from_secs(1);
@@ -54,8 +57,8 @@ struct News {
 
 /// What the thread is told.
 enum Order {
-    /// Something may have changed, perhaps at these paths; and whether whoever changed it is done with that.
-    Look(Vec<PathBuf>, bool),
+    /// Something may have changed, perhaps at these paths; and how far whoever changes it is.
+    Look(Vec<PathBuf>, Stage),
     /// Look now.
     Flush(oneshot::Sender<()>),
     /// Watch this from now on.
@@ -73,9 +76,9 @@ impl Watch {
     pub fn start(watched: Watched, polls: impl FnOnce(String) + Send + 'static) -> std::io::Result<Self> {
         let (orders, inbox) = channel();
         let of_system = orders.clone();
-        let hints = Hints::of_system(move |paths, is_done| {
+        let hints = Hints::of_system(move |paths, stage| {
             // The thread is gone when nothing is watched any more.
-            let _ = of_system.send(Order::Look(paths, is_done));
+            let _ = of_system.send(Order::Look(paths, stage));
         });
         Self::with(watched, hints, polls, (orders, inbox))
     }
@@ -172,9 +175,9 @@ impl Watcher {
             };
             let mut dirty = Vec::new();
             let order = match order {
-                Ok(Order::Look(paths, is_done)) => {
+                Ok(Order::Look(paths, stage)) => {
                     dirty = paths;
-                    wait_for_quiet(inbox, &mut dirty, is_done)
+                    self.wait_for_quiet(inbox, &mut dirty, stage)
                 }
                 Ok(order) => Some(order),
                 Err(RecvTimeoutError::Timeout) => None,
@@ -211,21 +214,26 @@ impl Watcher {
         }
         now
     }
-}
 
-/// Returns the order that ends the wait, if it is one.
-fn wait_for_quiet(inbox: &Receiver<Order>, dirty: &mut Vec<PathBuf>, mut is_done: bool) -> Option<Order> {
-    let since = Stopwatch::start();
-    while since.elapsed() < BURST_MAX {
-        match inbox.recv_timeout(if is_done { QUIET_WHEN_DONE } else { QUIET }) {
-            Ok(Order::Look(paths, done)) => {
-                dirty.extend(paths);
-                is_done = done;
+    /// Returns the order that ends the wait, if it is one.
+    fn wait_for_quiet(&self, inbox: &Receiver<Order>, dirty: &mut Vec<PathBuf>, mut stage: Stage) -> Option<Order> {
+        let since = Stopwatch::start();
+        while since.elapsed() < BURST_MAX {
+            let quiet = match stage {
+                Stage::Begun => QUIET,
+                Stage::Whole if self.watched.trees.is_empty() => QUIET_WHEN_SINGLE,
+                Stage::Gone | Stage::Whole => QUIET_WHEN_DONE,
+            };
+            match inbox.recv_timeout(quiet) {
+                Ok(Order::Look(paths, next)) => {
+                    dirty.extend(paths);
+                    stage = next;
+                }
+                Ok(order) => return Some(order),
+                Err(RecvTimeoutError::Timeout) => return None,
+                Err(RecvTimeoutError::Disconnected) => return Some(Order::Stop),
             }
-            Ok(order) => return Some(order),
-            Err(RecvTimeoutError::Timeout) => return None,
-            Err(RecvTimeoutError::Disconnected) => return Some(Order::Stop),
         }
+        None
     }
-    None
 }

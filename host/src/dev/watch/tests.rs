@@ -138,3 +138,31 @@ async fn what_is_changed_before_other_things_are_watched_is_not_lost() {
     fs::write(one.path().join("not watched any more"), "x").unwrap();
     assert_eq!(watch.changed_by_now().await, set(&[]));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_system_tells_how_far_a_file_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, part) = (folder.path().join("worker.wasm"), folder.path().join("worker.new"));
+    let (told, hints) = channel();
+    let mut system = Hints::of_system(move |paths, stage| drop(told.send((paths, stage))));
+    assert!(system.follow(snapshot(&trees(folder.path()), &Snapshot::default(), &[]).folders()));
+    // Whichever is told last before something else is done.
+    let wait_for = |path: &Path, stage| {
+        let is_it = |(paths, told): (Vec<PathBuf>, Stage)| told == stage && paths.iter().any(|told| told == path);
+        while !is_it(hints.recv_timeout(Duration::from_secs(60)).unwrap()) {}
+    };
+    let mut writer = fs::File::create(&file).unwrap();
+    wait_for(&file, Stage::Begun);
+    std::io::Write::write_all(&mut writer, b"one").unwrap();
+    wait_for(&file, Stage::Begun);
+    drop(writer);
+    wait_for(&file, Stage::Whole);
+    fs::write(&part, "two").unwrap();
+    wait_for(&part, Stage::Whole);
+    fs::rename(&part, &file).unwrap();
+    wait_for(&part, Stage::Gone);
+    wait_for(&file, Stage::Whole);
+    fs::remove_file(&file).unwrap();
+    wait_for(&file, Stage::Gone);
+}
