@@ -125,7 +125,7 @@ impl Determinism {
         let count = reads.entry(key.finish()).or_default();
         *count += 1;
         // The 1st, 8th, 64th …: a power of two with an exponent that can be divided by three.
-        count.is_power_of_two() && count.trailing_zeros() % 3 == 0
+        count.is_power_of_two() && count.trailing_zeros().is_multiple_of(3)
     }
 
     /// Notes a place. False: it is on the same line as another.
