@@ -174,6 +174,7 @@ async fn a_wait_times_out_on_the_clock() {
 async fn sleep_until_the_past_is_refused_at_first_and_never_on_replay() {
     let mut world = World::new(|run, _| async move {
         let error = run.sleep_until("past", Timestamp(START.0 - 1)).await.unwrap_err();
+        step(&run, "before", |_| async { Ok(bytes("1")) }).await?;
         run.sleep_until("present", START).await?;
         run.sleep_until("future", Timestamp(START.0 + 3_600_000)).await?;
         // Hibernates again, so that the sleep above is replayed long after its moment.

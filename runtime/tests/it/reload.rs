@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures::future::join;
+use miniflow_runtime::dispatcher::Overview;
 use miniflow_runtime::engine::Entry;
 use miniflow_runtime::{Bytes, DurationSpec, ErrorInfo, Handle, InstanceStatus, Run, WorkflowDefinition};
 
@@ -229,7 +230,8 @@ async fn thousands_of_reloads_lose_nothing() {
         handle.create("w", with_id(&id.to_string())).await.unwrap();
     }
     let mut reloads = 0;
-    while handle.overview().await.unwrap().timers + handle.overview().await.unwrap().runs > 0 {
+    let lives = |overview: Overview| overview.timers + overview.runs + overview.starting > 0;
+    while lives(handle.overview().await.unwrap()) {
         version.release(&world, &handle).await;
         reloads += 1;
         world.clock.advance_ms(1);

@@ -300,6 +300,10 @@ impl Model {
         let mut due: Vec<_> = self.records.iter().enumerate().filter_map(due).collect();
         due.sort_unstable();
         way.tie |= due.windows(2).any(|pair| pair[0].0 == pair[1].0);
+        // The end of a delay is one of these moments as well.
+        let delay_ends =
+            |when: Ms| self.records.iter().any(|record| matches!(record.at, At::Delay { at, .. } if at == when));
+        way.tie |= due.iter().any(|(at, _)| delay_ends(*at));
         for (_, index) in due {
             let Record { no, ref at, .. } = self.records[index];
             let at = match (at.clone(), self.program.acts[no].clone()) {
