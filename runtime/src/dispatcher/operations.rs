@@ -143,7 +143,7 @@ impl<S: Storage> Core<S> {
         let wake_at = match self.forget(key) {
             Some(Resident { fixed, instance, .. }) => {
                 tracing::info!(workflow = %fixed.workflow, instance = %fixed.id, event = "deleted", "deleted");
-                instance.wake_at()
+                instance.next_due()
             }
             // What cannot be read has no timer.
             None => self.storage.load(key).ok().flatten().and_then(|(_, summary)| summary.wake_at),

@@ -70,7 +70,7 @@ impl<S: Storage> Core<S> {
         let mut recovered = Recovered { missed: core.set_timetable(&boundaries), ..Recovered::default() };
         // Those that were running before those that had not begun: woken instances go before new ones.
         let (queued, begun): (Vec<_>, Vec<_>) =
-            unfinished.into_iter().partition(|row| row.status == InstanceStatus::Queued);
+            unfinished.into_iter().partition(|row| row.status == InstanceStatus::Queued && !row.begun);
         for row in begun.into_iter().chain(queued) {
             if !core.definitions.contains_key(row.workflow.as_str()) {
                 recovered.orphaned += 1;
@@ -106,12 +106,18 @@ impl<S: Storage> Core<S> {
                 | InstanceStatus::RollingBack,
                 _,
             ) => {
-                let woken = row.status != InstanceStatus::Queued;
+                let woken = row.status != InstanceStatus::Queued || row.begun;
                 if woken {
                     // What came due while nothing ran is recorded before its code goes on: else a body would begin beside a wait that is over.
                     self.timers.insert((self.clock.now(), row.key, WHOLE_INSTANCE));
                 }
-                self.want(row.key, row.workflow, woken);
+                let shows = matches!(row.status, InstanceStatus::Running | InstanceStatus::Waiting);
+                if !self.want(row.key, row.workflow, woken) && shows && self.load(row.key).is_some() {
+                    // There are fewer slots than there were.
+                    let now = self.clock.now();
+                    self.take_entry(row.key, Entry::Queued, now);
+                    self.leaving.push(row.key);
+                }
             }
             _ => {}
         }

@@ -142,7 +142,7 @@ impl<S: Storage> Core<S> {
     }
 
     fn arm(&mut self, key: InstanceKey, resident: &Resident) {
-        if let Some(at) = resident.stored.1 {
+        for at in resident.stored.1.into_iter().chain(resident.instance.next_due()) {
             self.timers.remove(&(at, key, WHOLE_INSTANCE));
         }
         for (step, at) in resident.instance.deadlines() {
@@ -168,7 +168,7 @@ impl<S: Storage> Core<S> {
         for (step, at) in resident.instance.deadlines() {
             self.timers.remove(&(at, key, step));
         }
-        if let Some(at) = resident.instance.wake_at()
+        if let Some(at) = resident.instance.next_due()
             && resident.definition.is_some()
         {
             self.timers.insert((at, key, WHOLE_INSTANCE));

@@ -106,7 +106,7 @@ impl Run {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::atomic::AtomicUsize;
 
     use futures::FutureExt;
@@ -118,7 +118,8 @@ mod tests {
     use crate::engine::{Bytes, Instance, Outcome};
     use crate::run::RunEvent;
 
-    fn run() -> (Arc<Run>, mpsc::UnboundedReceiver<Message>) {
+    /// A run, and what it tells the dispatcher.
+    pub(in crate::run) fn run() -> (Arc<Run>, mpsc::UnboundedReceiver<Message>) {
         let event = RunEvent { payload: Bytes::from(b"{}".to_vec()), timestamp: Timestamp(0), schedule: None };
         let (sender, inbox) = mpsc::unbounded_channel();
         let definition = Arc::new(WorkflowDefinition::new("w", "W", "worker"));

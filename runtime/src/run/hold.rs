@@ -47,9 +47,16 @@ impl Run {
         let mut inner = self.lock();
         inner.hold.held = false;
         inner.hold.told = false;
+        // That it is idle may have been said, and not heard because of the pause: it is to be looked at again.
+        inner.idle_sent = None;
+        let driver = inner.driver.take();
         for waiting in inner.hold.waiting.drain(..) {
             // A call that was dropped meanwhile needs no place.
             let _ = waiting.send(());
+        }
+        drop(inner);
+        if let Some(driver) = driver {
+            driver.wake();
         }
     }
 
@@ -79,5 +86,43 @@ impl Run {
             self.flush(inner);
             let _ = self.engine.send(Message::Held { run: self.id, key: self.key });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+    use std::task::{Wake, Waker};
+
+    use super::*;
+    use crate::engine::Command;
+    use crate::run::Kind;
+    use crate::run::ask::tests::run;
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn that_it_is_idle_is_said_again_when_a_pause_that_kept_it_from_being_heard_is_taken_back() {
+        let (run, mut inbox) = run();
+        let woken = Arc::new(Woken::default());
+        run.driven_by(&Waker::from(Arc::clone(&woken)));
+        let _asked = run.send(Command::Idle, Kind::Parked);
+        let mut says_idle = || {
+            run.after_poll(false);
+            std::iter::from_fn(|| inbox.try_recv().ok()).any(|message| matches!(message, Message::Idle { .. }))
+        };
+        assert_eq!([says_idle(), says_idle()], [true, false]);
+        run.hold();
+        run.release();
+        assert!(woken.0.load(Ordering::SeqCst), "it is to be looked at");
+        assert_eq!([says_idle(), says_idle()], [true, false]);
     }
 }

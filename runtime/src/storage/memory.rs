@@ -352,6 +352,7 @@ impl Storage for MemoryStorage {
                 workflow: instance.workflow.clone(),
                 status: summary.status,
                 wake_at: summary.wake_at,
+                begun: summary.started.is_some(),
             };
             unfinished.map(row).collect()
         }))

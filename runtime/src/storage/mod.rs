@@ -189,6 +189,8 @@ pub struct Unfinished {
     pub status: InstanceStatus,
     /// When something happens by itself.
     pub wake_at: Option<Timestamp>,
+    /// Its first run has begun.
+    pub begun: bool,
 }
 
 /// Where instances are kept. Owned by one thread.

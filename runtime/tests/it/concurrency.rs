@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::future::join;
 use miniflow_runtime::storage::{Storage, Trigger};
 use miniflow_runtime::{Bytes, CreateOptions, DurationSpec, ErrorInfo, Handle, InstanceStatus, Run, StepOptions};
 
@@ -83,6 +84,61 @@ async fn who_sleeps_for_a_moment_only_holds_no_slot_that_another_could_have() {
         assert_eq!(statuses(&world, &handle, [("w", "naps"), ("w", "next")]).await, [Waiting, Running]);
         world.kill().await;
     }
+}
+
+// rules: C2.5-13
+#[tokio::test]
+async fn a_wait_that_times_out_while_its_instance_is_queued_takes_no_event_any_more() {
+    for restarted in [false, true] {
+        let mut world = World::new(|run, effects| async move {
+            if run.instance_id() == "waits-first" {
+                return script(run, effects).await;
+            }
+            let late = run.wait_for_event("late", "late", Some(DurationSpec::Ms(10_000)));
+            let (came, late) = join(run.wait_for_event("w", "go", None), late).await;
+            came?;
+            Ok(bytes(late.map_or_else(|error| error.name, |_| "it came".to_owned())))
+        })
+        .limit(1);
+        let mut handle = world.start();
+        for id in ["waits-first", "queues"] {
+            handle.create("w", with_id(id)).await.unwrap();
+            world.reach(&handle, id, Waiting).await;
+        }
+        for (id, status) in [("waits-first", Running), ("queues", Queued)] {
+            handle.send_event("w", id, "go", bytes("1")).await.unwrap();
+            world.reach(&handle, id, status).await;
+        }
+        if restarted {
+            world.kill().await;
+            handle = world.start();
+            assert_eq!(statuses(&world, &handle, [("w", "waits-first"), ("w", "queues")]).await, [Running, Queued]);
+        }
+        world.settle(&handle).await;
+        world.clock.advance_ms(10_000);
+        world.settle(&handle).await;
+        handle.send_event("w", "queues", "late", bytes("1")).await.unwrap();
+        handle.terminate("w", "waits-first", false).await.unwrap();
+        let report = world.reach(&handle, "queues", InstanceStatus::Complete).await;
+        assert_eq!(report.output, Some(bytes("WorkflowTimeoutError")), "{restarted}");
+    }
+}
+
+#[tokio::test]
+async fn who_ran_when_there_were_more_slots_waits_for_its_turn() {
+    let mut world = World::new(script).limit(2);
+    let handle = world.start();
+    let ids = [("w", "a"), ("w", "b")];
+    for (workflow, id) in ids {
+        handle.create(workflow, with_id(id)).await.unwrap();
+    }
+    assert_eq!(statuses(&world, &handle, ids).await, [Running, Running]);
+    world.kill().await;
+    let mut world = world.limit(1);
+    let handle = world.start();
+    assert_eq!(statuses(&world, &handle, ids).await, [Running, Queued]);
+    handle.terminate("w", "a", false).await.unwrap();
+    assert_eq!(statuses(&world, &handle, [("w", "b")]).await, [Running]);
 }
 
 #[tokio::test]

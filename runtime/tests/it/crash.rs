@@ -161,6 +161,13 @@ async fn killed_after_every_commit_the_output_is_the_same() {
 
 #[tokio::test]
 async fn an_attempt_that_was_lost_with_its_process_is_followed_by_the_next_at_once() {
+    lost(0).await;
+    // It has not taken too long: it was not there.
+    lost(miniflow_runtime::engine::limits::STEP_TIMEOUT_MS_DEFAULT + 1).await;
+}
+
+/// Loses an attempt with its process, which begins again after this time.
+async fn lost(down_ms: u64) {
     let mut world = World::new(|run, effects| async move {
         let first = effects.add("body") == 1;
         step(&run, "a", |attempt| async move {
@@ -174,6 +181,7 @@ async fn an_attempt_that_was_lost_with_its_process_is_followed_by_the_next_at_on
     // The start of an attempt is committed with what comes next.
     handle.send_event("w", "one", "go", bytes("1")).await.unwrap();
     world.kill().await;
+    world.clock.advance_ms(down_ms);
     let handle = world.start();
     // The clock stands still.
     let report = world.reach(&handle, "one", InstanceStatus::Complete).await;

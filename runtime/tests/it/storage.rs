@@ -112,10 +112,18 @@ fn conformance(storage: &mut dyn Storage) {
         error: Some(ErrorInfo::new("Error", "boom")),
         ..summary(InstanceStatus::Errored)
     };
-    storage.commit(&[Write::Update(1, waiting), Write::Update(2, errored.clone())]).unwrap();
-    let row =
-        Unfinished { key: 1, workflow: "w".into(), status: InstanceStatus::Waiting, wake_at: Some(Timestamp(99)) };
-    assert_eq!(storage.unfinished().unwrap(), [row]);
+    storage.commit(&[Write::Update(1, waiting.clone()), Write::Update(2, errored.clone())]).unwrap();
+    let row = Unfinished {
+        key: 1,
+        workflow: "w".into(),
+        status: InstanceStatus::Waiting,
+        wake_at: Some(Timestamp(99)),
+        begun: false,
+    };
+    assert_eq!(storage.unfinished().unwrap(), std::slice::from_ref(&row));
+    let begun = Summary { started: Some(Timestamp(7)), ..waiting.clone() };
+    storage.commit(&[Write::Update(1, begun)]).unwrap();
+    assert_eq!(storage.unfinished().unwrap(), [Unfinished { begun: true, ..row }]);
     assert_eq!(storage.load(2).unwrap().unwrap().1, errored);
 }
 

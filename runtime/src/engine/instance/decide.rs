@@ -193,6 +193,8 @@ impl Instance {
         // While a pause is to come no attempt begins, but of a step whose asker could not come to its end without it.
         let attached = attached && (asked.is_nested() || self.status != InstanceStatus::WaitingForPause);
         let mut entries = match state {
+            // It has ended with its run, which the next one says.
+            StepState::Executing { .. } if !context.active => return Vec::new(),
             StepState::Executing { attempt, config, .. } => {
                 let error = text::timed_out(config.timeout_ms);
                 return failure((step, key), *attempt, config, error, Retry::ByPolicy, context.now);

@@ -241,6 +241,18 @@ impl Instance {
         if sleeps { self.next_deadline() } else { None }
     }
 
+    /// When there is something to be recorded of it though no run is active: also of one that waits for its turn.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Timestamp> {
+        if self.status != InstanceStatus::Queued {
+            return self.wake_at();
+        }
+        let ends = |no: &StepNo| {
+            matches!(self.steps[*no as usize].state, StepState::Sleeping { .. } | StepState::Waiting { .. })
+        };
+        self.deadlines().filter(|(no, _)| ends(no)).map(|(_, at)| at).min()
+    }
+
     /// Whether all it waits for is the delay before another attempt.
     fn only_retries(&self) -> bool {
         let retries = |no: &StepNo| matches!(self.steps[*no as usize].state, StepState::Retrying { .. });

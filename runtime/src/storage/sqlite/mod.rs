@@ -129,6 +129,7 @@ impl Storage for SqliteStorage {
                 workflow: row.get("workflow")?,
                 status: InstanceStatus::parse(row.get_ref("status")?.as_str()?),
                 wake_at: row.get::<_, Option<rows::Ms>>("wake_at")?.map(|ms| ms.0),
+                begun: row.get("begun")?,
             })
         });
         rows.and_then(Iterator::collect).map_err(damage)
@@ -198,7 +199,7 @@ const LAST: &str = "SELECT instance, entries FROM journal ORDER BY seq DESC LIMI
 const APPEND: &str = "INSERT INTO journal (instance, entries) VALUES (:instance, :entries)";
 const WIPE: &str = "DELETE FROM journal WHERE instance = :instance";
 const DELETE: &str = "DELETE FROM instance WHERE key = :key";
-const UNFINISHED: &str = "SELECT key, workflow, status, wake_at FROM instance
+const UNFINISHED: &str = "SELECT key, workflow, status, wake_at, started_at IS NOT NULL AS begun FROM instance
     WHERE status NOT IN ('complete', 'errored', 'terminated') ORDER BY key";
 const EXPIRED: &str = "SELECT key, workflow, id FROM instance WHERE expires_at <= :now
     ORDER BY expires_at, key LIMIT :limit";
