@@ -42,7 +42,7 @@ pub(crate) enum Message {
     },
     /// The run is held, and nothing of it is to be finished any more.
     Held {
-        run: RunId,
+        run: RunAt,
         key: InstanceKey,
     },
     /// A piece of a stream that a body writes.
@@ -157,6 +157,13 @@ pub(crate) enum Operation {
     Terminate { rollback: bool },
     Restart { from: Option<StepKey> },
     Delete,
+}
+
+/// A run, at the moment when it had seen so many answers.
+#[derive(Clone, Copy)]
+pub(crate) struct RunAt {
+    pub(crate) run: RunId,
+    pub(crate) answers_seen: u64,
 }
 
 /// What a run says.

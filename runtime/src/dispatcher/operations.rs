@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::core::{After, Core, WHOLE_INSTANCE};
-use super::message::{InstanceKey, Operation, Reply, RunId};
+use super::message::{InstanceKey, Operation, Reply, RunAt};
 use super::requests::refuse;
 use super::resident::Resident;
 use super::scripted::forget;
@@ -86,8 +86,10 @@ impl<S: Storage> Core<S> {
     }
 
     /// Nothing of the run is to be finished any more.
-    pub(super) fn held(&mut self, key: InstanceKey, run: RunId) {
-        if !self.is_active(key, run) {
+    pub(super) fn held(&mut self, key: InstanceKey, RunAt { run, answers_seen }: RunAt) {
+        let active = self.residents.get(&key).and_then(|resident| resident.active.as_ref());
+        // An answer that is on its way may be the end of a step, which the guest is to see: it may give up others for it. Then it says so again.
+        if !active.is_some_and(|active| active.run.id == run && active.answers_sent == answers_seen) {
             return;
         }
         let _ = self.apply(key, Command::Held);

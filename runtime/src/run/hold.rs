@@ -5,14 +5,14 @@ use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 
 use super::{Inner, Run};
-use crate::dispatcher::message::Message;
+use crate::dispatcher::message::{Message, RunAt};
 
 /// Whether the guest may begin anything.
 #[derive(Default)]
 pub(super) struct Hold {
     held: bool,
-    /// The dispatcher knows that nothing runs any more.
-    told: bool,
+    /// The dispatcher knows that nothing ran any more when so many answers had been seen.
+    told: Option<u64>,
     waiting: Vec<oneshot::Sender<()>>,
 }
 
@@ -28,7 +28,7 @@ impl Inner {
 
     /// A body begins after all: when it is over that is told again.
     pub(super) fn body_begins(&mut self) {
-        self.hold.told = false;
+        self.hold.told = None;
     }
 }
 
@@ -46,7 +46,7 @@ impl Run {
     pub(crate) fn release(&self) {
         let mut inner = self.lock();
         inner.hold.held = false;
-        inner.hold.told = false;
+        inner.hold.told = None;
         // That it is idle may have been said, and not heard because of the pause: it is to be looked at again.
         inner.idle_sent = None;
         let driver = inner.driver.take();
@@ -79,12 +79,15 @@ impl Run {
     }
 
     pub(super) fn tell_held(&self, inner: &mut Inner) {
-        // Also when it was told before: what the guest has dropped since may be what the dispatcher waits for.
-        let news = !inner.hold.told || !inner.told.is_empty();
+        // Also when it was told before: what the guest has dropped since may be what the dispatcher waits for, and what was answered since may
+        // have been on its way when it was told.
+        let seen = Some(inner.answers_seen);
+        let news = inner.hold.told != seen || !inner.told.is_empty();
         if inner.hold.held && news && !inner.is_busy() && !self.stopping.load(Ordering::Acquire) {
-            inner.hold.told = true;
+            inner.hold.told = seen;
             self.flush(inner);
-            let _ = self.engine.send(Message::Held { run: self.id, key: self.key });
+            let run = RunAt { run: self.id, answers_seen: inner.answers_seen };
+            let _ = self.engine.send(Message::Held { run, key: self.key });
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use futures::future::{join, join3};
+use futures::future::{join, join3, select};
 use miniflow_runtime::engine::Entry;
 use miniflow_runtime::{Bytes, DurationSpec, ErrorInfo, Handle, InstanceStatus, Run};
 
@@ -34,6 +34,33 @@ where
 
 async fn status(handle: &Handle) -> InstanceStatus {
     handle.status("w", "one").await.unwrap().status
+}
+
+#[tokio::test]
+async fn a_branch_that_loses_while_a_pause_comes_takes_no_event_of_the_pause() {
+    let (mut world, gate) = gated(|run, effects, gate| async move {
+        let fails = step(&run, "fails", |_| {
+            effects.add("fails");
+            async {
+                gate.pass().await;
+                Err(ErrorInfo::new("NonRetryableError", "no"))
+            }
+        });
+        let loses = run.wait_for_event("loses", "go", None);
+        drop(select(Box::pin(fails), Box::pin(loses)).await);
+        run.wait_for_event("later", "go", None).await.map(|event| event.payload)
+    });
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    world.effects.until("fails", 1).await;
+    handle.pause("w", "one").await.unwrap();
+    assert_eq!(status(&handle).await, InstanceStatus::WaitingForPause);
+    gate.open();
+    world.reach(&handle, "one", InstanceStatus::Paused).await;
+    handle.send_event("w", "one", "go", bytes("1")).await.unwrap();
+    handle.resume("w", "one").await.unwrap();
+    let report = world.reach(&handle, "one", InstanceStatus::Complete).await;
+    assert_eq!(report.output, Some(bytes("1")));
 }
 
 // rules: S26, C2.2-4, A28, A29, A84, B5
