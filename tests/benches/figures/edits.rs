@@ -1,10 +1,14 @@
 //! From a new component on the disk to its first answer.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use miniflow_runtime::clock::Stopwatch;
+use miniflow::bindings::Bindings;
+use miniflow::bindings::logging::{LogLine, LogSink};
+use miniflow::wasm::{EngineOptions, Loader, Services, runtime};
+use miniflow_runtime::clock::{Stopwatch, SystemClock};
 
 use super::sections::{Figure, figure, folder, ms};
 use super::server::{Mode, Server};
@@ -20,12 +24,14 @@ pub(super) fn edits() -> Vec<Figure> {
     let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/reload-a");
     let built = miniflow::dev::build::build_blocking(&guest).expect("the guest builds");
     let component = std::fs::read(built).expect("the component can be read");
+    let compiler = Alone::new();
     // Another run of this has left what it compiled in the cache.
     let salt = std::process::id() % 1_000_000;
     let mut figures = Vec::new();
     // What the compiler of the host has made before is not made again: the rest is what is added to its time.
     for (instances, first) in [(0, 1), (1000, 1 + EDITS), (1000, 1)] {
         let (mut served, mut all, mut check) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut alone, mut beyond) = (Vec::new(), Vec::new());
         let (site, state) = (folder(), folder());
         let file = site.path().join("worker.wasm");
         std::fs::write(&file, &component).expect("a temporary folder can be written to");
@@ -48,24 +54,60 @@ pub(super) fn edits() -> Vec<Figure> {
         for edit in first..first + EDITS {
             let marker = format!("edit-{salt:06}{edit:06}");
             let part = site.path().join("new.part");
-            std::fs::write(&part, edited(&component, marker.as_bytes())).expect("a temporary folder can be written to");
+            let edited = edited(&component, marker.as_bytes());
+            std::fs::write(&part, &edited).expect("a temporary folder can be written to");
             let stopwatch = Stopwatch::start();
             std::fs::rename(&part, &file).expect("a file can be renamed");
             while client.request("GET", "/marker", "").expect("the server answers").1 != marker.as_bytes() {
                 std::thread::sleep(Duration::from_millis(1));
             }
-            served.push(ms(stopwatch));
+            let took = ms(stopwatch);
+            served.push(took);
             let line = reloads.recv_timeout(Duration::from_secs(60)).expect("a reload is told");
             all.push(number_after(&line, " in "));
             check.push(number_after(&line, "check "));
+            let compiling = compiler.compile(edited);
+            alone.push(compiling);
+            beyond.push(took - compiling);
         }
-        let known = if first == 1 && instances > 0 { ", compiled before" } else { "" };
+        let is_known = first == 1 && instances > 0;
+        let known = if is_known { ", compiled before" } else { "" };
         let label = |what: &str| format!("{what}, {instances} in flight{known}");
         figures.push(figure(label("new component on disk to its first answer"), Mode::Normal, "ms", served));
         figures.push(figure(label("of which loading and putting in place"), Mode::Normal, "ms", all));
         figures.push(figure(label("of which the check"), Mode::Normal, "ms", check));
+        if !is_known {
+            figures.push(figure(label("the compiler alone, each time after that"), Mode::Normal, "ms", alone));
+            figures.push(figure(label("what the first answer took beyond the compiler"), Mode::Normal, "ms", beyond));
+        }
     }
     figures
+}
+
+/// The compiler of the host in this process, which keeps nothing.
+struct Alone {
+    loader: Loader,
+    tokio: tokio::runtime::Runtime,
+}
+
+impl Alone {
+    fn new() -> Self {
+        struct Nowhere;
+        impl LogSink for Nowhere {
+            fn line(&self, _: LogLine) {}
+        }
+        let services = Arc::new(Services::new(SystemClock::shared(), Arc::new(Nowhere)));
+        let loader = Loader::new(&EngineOptions::default(), services).expect("the engine starts");
+        Self { loader, tokio: runtime().expect("there can be threads") }
+    }
+
+    fn compile(&self, component: Vec<u8>) -> f64 {
+        let stopwatch = Stopwatch::start();
+        let loaded = self.tokio.block_on(self.loader.load("reload-a", component, Bindings::default()));
+        let took = ms(stopwatch);
+        drop(loaded.expect("it is a Worker"));
+        took
+    }
 }
 
 /// The component with another text in it, of the same length.

@@ -70,9 +70,10 @@ fn shown(value: f64) -> String {
         value if value >= 1.0 => 2,
         _ => 3,
     };
-    let text = format!("{value:.digits$}");
+    let sign = if value < 0.0 { "-" } else { "" };
+    let text = format!("{:.digits$}", value.abs());
     // 12345 reads as 12,345.
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
     let grouped = whole.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect::<Vec<_>>().join(",");
-    if fraction.is_empty() { grouped } else { format!("{grouped}.{fraction}") }
+    if fraction.is_empty() { format!("{sign}{grouped}") } else { format!("{sign}{grouped}.{fraction}") }
 }

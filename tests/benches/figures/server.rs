@@ -56,6 +56,8 @@ impl Server {
             .args(["--no-build", "--port", "0", "--log-level", level, "--durability", mode.word()])
             .arg("--persist-to")
             .arg(state)
+            // As in a shell of most people: with it the engine walks the stack for each guest that is put away.
+            .env_remove("RUST_BACKTRACE")
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
