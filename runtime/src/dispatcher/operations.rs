@@ -122,9 +122,9 @@ impl<S: Storage> Core<S> {
         Ok(())
     }
 
-    /// The instance was taken back to an earlier point. It keeps its slot, if it has one.
+    /// The instance was taken back to an earlier point. It keeps its slot; one that has run without may need one by now.
     fn begin_again(&mut self, key: InstanceKey) {
-        if let Some(start) = self.end_run(key, true) {
+        if let Some(start) = self.end_run(key, true).filter(|start| start.slot) {
             self.wanted.insert(key, true);
             self.starts.push_back(start);
         } else {

@@ -241,6 +241,22 @@ fn a_wait_that_timed_out_swallows_no_event() {
     assert!(matches!(drive.outcome(StepKind::Wait, "second"), Some(Outcome::Event(_))));
 }
 
+#[test]
+fn an_event_that_comes_when_the_time_of_a_wait_is_over_is_for_the_next() {
+    for (ms, paused, comes) in [(4999, false, true), (5000, false, false), (5000, true, true)] {
+        let mut drive = Drive::new();
+        drive.wait("w", "go");
+        if paused {
+            // Its time stands still.
+            drive.give(Command::Pause { busy: false });
+        }
+        drive.now = ms;
+        let entries = drive.event("go", "1");
+        assert_eq!(entries.iter().any(|entry| matches!(entry, Entry::WaitCompleted { .. })), comes, "{ms} {paused}");
+        assert_eq!(drive.instance.buffered_events().count(), usize::from(!comes));
+    }
+}
+
 // rules: C4.1-4
 #[test]
 fn a_wait_that_was_dropped_swallows_no_event() {

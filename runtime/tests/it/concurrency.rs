@@ -193,6 +193,24 @@ async fn what_a_schedule_made_needs_no_slot_for_an_hour() {
     }
 }
 
+#[tokio::test]
+async fn what_a_schedule_made_needs_a_slot_to_begin_again_after_its_hour() {
+    for (hour_ms, expected) in [(3_600_000 - 1, Running), (3_600_000, Queued)] {
+        let mut world = World::new(script).limit(1);
+        let handle = world.start();
+        handle.create("w", CreateOptions { trigger: Trigger::Cron, ..with_id("cron") }).await.unwrap();
+        handle.create("w", with_id("other")).await.unwrap();
+        let ids = [("w", "cron"), ("w", "other")];
+        assert_eq!(statuses(&world, &handle, ids).await, [Running, Running]);
+        world.clock.advance_ms(hour_ms);
+        handle.restart("w", "cron", None).await.unwrap();
+        assert_eq!(statuses(&world, &handle, ids).await, [expected, Running]);
+        handle.terminate("w", "other", false).await.unwrap();
+        assert_eq!(statuses(&world, &handle, [("w", "cron")]).await, [Running]);
+        world.kill().await;
+    }
+}
+
 // rules: B24
 #[tokio::test]
 async fn what_created_an_instance_is_kept() {

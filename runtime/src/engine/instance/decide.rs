@@ -172,8 +172,10 @@ impl Instance {
     }
 
     fn send_event(&self, event_type: Arc<str>, payload: Bytes, context: Context) -> Vec<Entry> {
+        // One whose time is over takes none, though nobody has been told yet.
+        let waits = |no: StepNo| self.deadline(no).is_none_or(|at| at > context.now);
         let waiter = self.open.iter().copied().find(|no| match &self.steps[*no as usize].state {
-            StepState::Waiting { event_type: wanted, .. } => *wanted == event_type,
+            StepState::Waiting { event_type: wanted, .. } => *wanted == event_type && waits(*no),
             _ => false,
         });
         let mut entries = vec![Entry::EventReceived { event_type, payload }];
