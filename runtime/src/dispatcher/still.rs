@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::core::{Core, WHOLE_INSTANCE};
 use super::message::{InstanceKey, Message};
 use crate::clock::Timestamp;
-use crate::engine::{Instance, StepNo, StepState};
+use crate::engine::{Instance, InstanceStatus, StepNo, StepState};
 use crate::run::Run;
 use crate::storage::{NewInstance, Storage};
 
@@ -171,6 +171,10 @@ fn naps(run: &Weak<Run>) -> bool {
 }
 
 fn wakes(instance: &Instance, step: StepNo) -> bool {
-    let state = instance.step(step).map(|step| &step.state);
-    matches!(state, Some(StepState::Sleeping { .. } | StepState::Retrying { .. }))
+    match instance.step(step).map(|step| &step.state) {
+        Some(StepState::Sleeping { .. }) => true,
+        // While it waits for its turn no attempt begins when the delay is over.
+        Some(StepState::Retrying { .. }) => instance.status() != InstanceStatus::Queued,
+        _ => false,
+    }
 }

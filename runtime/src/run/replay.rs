@@ -8,7 +8,8 @@
 //!   do nothing more by itself.
 //! - Where the record shows that the code was sequential (this step and the next began with no other call open), nothing could
 //!   have happened in between, and the outcome is handed out at once. This is what makes long replays fast.
-//! - Calls that are not recorded wait until everything recorded was handed out or is not asked for any more.
+//! - Calls that are not recorded wait until everything recorded was handed out or is not asked for any more. Then all that wait go on
+//!   together, so that what begins now begins in the order of the code.
 //!
 //! Pure: knows no channel and no task. Tickets stand for the calls that wait.
 

@@ -1,8 +1,7 @@
 //! Drives the engine and the model side by side, from moment to moment, and compares what can be seen of them.
 //!
-//! Deterministic, because nothing is done before the engine has come to rest. Where it may do things in either order, or dies with
-//! some of what it did durable, the model is taken in every shape that is allowed; those that do not agree with what is seen are
-//! dropped, and one has to be left.
+//! Deterministic, because nothing is done before the engine has come to rest. Where it dies with some of what it did durable, the model is
+//! taken in every shape that is allowed; those that do not agree with what is seen are dropped, and one has to be left.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -17,7 +16,7 @@ use miniflow_runtime::{
 };
 
 use super::guest::{Effect, Guests, Told, kind_name, text};
-use super::plain::{Fault, Model, Report, Way, fault, is_final};
+use super::plain::{Fault, Model, Report, fault, is_final};
 use super::program::{Act, Case, Ms, Op, Program};
 
 const START: Ms = 1_000_000;
@@ -138,21 +137,13 @@ impl Trial {
     async fn change(&mut self, change: &mut Change<'_>) -> Result<(), String> {
         let mut ends = Vec::new();
         let mut trails = Vec::new();
-        for model in std::mem::take(&mut self.models) {
-            for flip in [false, true] {
-                let mut way = Way { flip, ..Way::default() };
-                let mut after = model.clone();
-                let mut trail = vec![model.clone()];
-                let durable = change(&mut after, &mut trail);
-                after.go_on(self.now, &mut way, &mut trail);
-                trail.drain(..durable);
-                trails.extend(trail);
-                ends.push(after);
-                self.tied |= way.tie;
-                if !way.either {
-                    break;
-                }
-            }
+        for mut model in std::mem::take(&mut self.models) {
+            let mut trail = vec![model.clone()];
+            let durable = change(&mut model, &mut trail);
+            model.go_on(self.now, &mut self.tied, &mut trail);
+            trail.drain(..durable);
+            trails.extend(trail);
+            ends.push(model);
         }
         if self.rest().await? {
             self.models = ends;

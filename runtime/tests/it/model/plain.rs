@@ -92,20 +92,9 @@ pub(super) struct Model {
     pub(super) seen: BTreeSet<&'static str>,
 }
 
-/// How a change is made where the engine may do it either way, and what was found out about it.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Way {
-    /// The second branch goes first.
-    pub(super) flip: bool,
-    /// It matters.
-    pub(super) either: bool,
-    /// Things happened at the same moment in an order that nobody promises.
-    pub(super) tie: bool,
-}
-
 /// What is to be done next.
 enum Next {
-    Start(Vec<No>, bool),
+    Start(Vec<No>),
     /// These are given up: the branch beside them was faster.
     Drop(Vec<No>),
     Return(String),
@@ -210,8 +199,9 @@ impl Model {
 
     // ---- time -----------------------------------------------------------------------------------------------------
 
-    /// Does what is due, and all that follows from it at the same moment.
-    pub(super) fn go_on(&mut self, now: Ms, way: &mut Way, trail: &mut Vec<Self>) {
+    /// Does what is due, and all that follows from it at the same moment; says whether things happen at that moment in an order that nobody
+    /// promises.
+    pub(super) fn go_on(&mut self, now: Ms, tie: &mut bool, trail: &mut Vec<Self>) {
         loop {
             if !self.exists || is_final(self.status) || self.status == "paused" {
                 return;
@@ -223,10 +213,10 @@ impl Model {
                 trail.push(self.clone());
                 continue;
             }
-            self.fire(now, way, trail);
+            self.fire(now, tie, trail);
             let held = self.status == "waitingForPause";
             match self.walk(now) {
-                Next::Start(acts, beside) if !held && !acts.is_empty() => self.begin(acts, beside, now, way, trail),
+                Next::Start(acts) if !held && !acts.is_empty() => self.begin(&acts, now, tie, trail),
                 Next::Drop(acts) => {
                     self.drop_all(|no| acts.contains(&no));
                     self.see("branch that loses");
@@ -262,15 +252,10 @@ impl Model {
         }
     }
 
-    fn begin(&mut self, mut acts: Vec<No>, beside: bool, now: Ms, way: &mut Way, trail: &mut Vec<Self>) {
-        if beside && acts.len() == 2 {
-            way.either = true;
-            if way.flip {
-                acts.reverse();
-            }
-        }
+    /// These begin, in the order of the code.
+    fn begin(&mut self, acts: &[No], now: Ms, tie: &mut bool, trail: &mut Vec<Self>) {
         let known: Vec<_> = acts.iter().map(|no| self.record(*no).is_some()).collect();
-        for no in &acts {
+        for no in acts {
             self.start(*no, now);
             trail.push(self.clone());
         }
@@ -279,7 +264,7 @@ impl Model {
         let goes_on: Vec<_> = acts.iter().map(|no| self.goes_on(*no, now)).collect();
         let asks =
             |index: usize| goes_on[index] || known[index] && matches!(self.program.acts[acts[index]], Act::Do(_));
-        way.tie |= acts.len() == 2 && (goes_on[0] && asks(1) || goes_on[1] && asks(0));
+        *tie |= acts.len() == 2 && (goes_on[0] && asks(1) || goes_on[1] && asks(0));
     }
 
     /// Whether an act that has just begun is over without anything having to happen.
@@ -292,18 +277,18 @@ impl Model {
     }
 
     /// What is due happens, the earliest first.
-    fn fire(&mut self, now: Ms, way: &mut Way, trail: &mut Vec<Self>) {
+    fn fire(&mut self, now: Ms, tie: &mut bool, trail: &mut Vec<Self>) {
         let due = |(index, record): (usize, &Record)| match &record.at {
             At::Running { ends: at, .. } | At::Asleep(at) | At::Waits(at) if *at <= now => Some((*at, index)),
             _ => None,
         };
         let mut due: Vec<_> = self.records.iter().enumerate().filter_map(due).collect();
         due.sort_unstable();
-        way.tie |= due.windows(2).any(|pair| pair[0].0 == pair[1].0);
+        *tie |= due.windows(2).any(|pair| pair[0].0 == pair[1].0);
         // The end of a delay is one of these moments as well.
         let delay_ends =
             |when: Ms| self.records.iter().any(|record| matches!(record.at, At::Delay { at, .. } if at == when));
-        way.tie |= due.iter().any(|(at, _)| delay_ends(*at));
+        *tie |= due.iter().any(|(at, _)| delay_ends(*at));
         for (_, index) in due {
             let Record { no, ref at, .. } = self.records[index];
             let at = match (at.clone(), self.program.acts[no].clone()) {
@@ -354,29 +339,25 @@ impl Model {
             match part {
                 Part::One(no) => match self.line(&[*no], now) {
                     Line::Said(more, _) => said.extend(more),
-                    Line::Stuck(no) => return Next::Start(no.into_iter().collect(), false),
+                    Line::Stuck(no) => return Next::Start(no.into_iter().collect()),
                     Line::Threw(fault, _) => return Next::Throw(fault),
                 },
-                Part::Two(a, b) => {
-                    let beside = a.iter().chain(b).any(|no| self.record(*no).is_some());
-                    match (self.line(a, now), self.line(b, now)) {
-                        (Line::Said(a, _), Line::Said(b, _)) => {
-                            said.extend(a);
-                            said.extend(b);
-                        }
-                        (Line::Threw(fault, first), Line::Threw(_, second)) if first < second => {
-                            return Next::Throw(fault);
-                        }
-                        (_, Line::Threw(fault, _)) | (Line::Threw(fault, _), _) => return Next::Throw(fault),
-                        (a, b) => return Next::Start(stuck(&a).into_iter().chain(stuck(&b)).collect(), beside),
+                Part::Two(a, b) => match (self.line(a, now), self.line(b, now)) {
+                    (Line::Said(a, _), Line::Said(b, _)) => {
+                        said.extend(a);
+                        said.extend(b);
                     }
-                }
+                    (Line::Threw(fault, first), Line::Threw(_, second)) if first < second => {
+                        return Next::Throw(fault);
+                    }
+                    (_, Line::Threw(fault, _)) | (Line::Threw(fault, _), _) => return Next::Throw(fault),
+                    (a, b) => return Next::Start(stuck(&a).into_iter().chain(stuck(&b)).collect()),
+                },
                 Part::Race(a, b) => {
-                    let beside = a.iter().chain(b).any(|no| self.record(*no).is_some());
                     let (one, other) = (self.line(a, now), self.line(b, now));
                     let (first, loser) = match (end(&one), end(&other)) {
                         (None, None) => {
-                            return Next::Start(stuck(&one).into_iter().chain(stuck(&other)).collect(), beside);
+                            return Next::Start(stuck(&one).into_iter().chain(stuck(&other)).collect());
                         }
                         (Some(first), second) if second.is_none_or(|second| first < second) => (one, b),
                         _ => (other, a),
