@@ -24,6 +24,7 @@ pub mod engine;
 pub mod mover;
 pub mod run;
 pub mod script;
+mod spin;
 pub mod storage;
 #[cfg(feature = "test-util")]
 pub mod testing;

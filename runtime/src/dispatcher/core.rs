@@ -23,6 +23,7 @@ use crate::clock::{Clock, Stopwatch, Timestamp, real};
 use crate::engine::{Answer, Command, Context, Entry, Refusal, Stamped, StepNo};
 use crate::run::Run;
 use crate::script::Scripts;
+use crate::spin;
 use crate::storage::{Storage, Write};
 
 /// Messages of one group at most: bounds how long the first of them waits for its commit.
@@ -31,7 +32,8 @@ pub(super) const GROUP_MAX: usize = 512;
 /// How long facts whose loss only repeats work may wait for a commit to ride with, real time.
 const DEFER_MAX: Duration = Duration::from_millis(1);
 
-/// How long to look for the next message before going to sleep, real time.
+/// How long to look for the next message before going to sleep, real time. A guest that goes on from step to step asks again at once, and
+/// waking a thread that went to sleep in between takes longer than all the rest.
 const SPIN: Duration = Duration::from_micros(25);
 
 /// The same while a single run is at work, which takes that long to begin: nobody else has use for the processor then, as far as is known.
@@ -165,7 +167,9 @@ impl<S: Storage> Core<S> {
                 _ if taken > 0 => SPIN,
                 _ => Duration::ZERO,
             };
-            if let Some(message) = soon(&mut inbox, spin) {
+            if !spin.is_zero()
+                && let Some(message) = spin::look(spin, || inbox.try_recv().ok())
+            {
                 self.take_message(message);
                 early = 1;
                 continue;
@@ -531,19 +535,6 @@ fn is_urgent(entry: &Entry) -> bool {
         | Entry::SleepStarted { .. }
         | Entry::WaitStarted { .. } => false,
     }
-}
-
-/// The next message, if it comes within `spin`. A guest that goes on from step to step asks again at once, and waking a
-/// thread that went to sleep in between takes longer than all the rest.
-fn soon(inbox: &mut UnboundedReceiver<Message>, spin: Duration) -> Option<Message> {
-    let since = Stopwatch::start();
-    while since.elapsed() < spin {
-        if let Ok(message) = inbox.try_recv() {
-            return Some(message);
-        }
-        std::hint::spin_loop();
-    }
-    None
 }
 
 async fn until(clock: &dyn Clock, at: Option<Timestamp>) {

@@ -12,9 +12,9 @@ use tokio::sync::oneshot::error::TryRecvError;
 
 use super::Run;
 use super::call::{Kind, Pending};
-use crate::clock::Stopwatch;
 use crate::dispatcher::message::{Message, RunMessage};
 use crate::engine::{Answer, Command};
+use crate::spin;
 
 /// How long to look for the answer of a commit, real time: twice what one takes when it is not synced.
 const SPIN: Duration = Duration::from_micros(80);
@@ -94,14 +94,12 @@ impl Run {
         if !matches!(kind, Kind::Commit) {
             return Err(TryRecvError::Empty);
         }
-        let since = Stopwatch::start();
-        while self.committing.load(Ordering::Relaxed) == 1 && since.elapsed() < SPIN {
-            match answer.try_recv() {
-                Err(TryRecvError::Empty) => std::hint::spin_loop(),
-                found => return found,
-            }
-        }
-        Err(TryRecvError::Empty)
+        let found = spin::look(SPIN, || {
+            let is_shared = self.committing.load(Ordering::Relaxed) != 1;
+            let found = answer.try_recv();
+            (is_shared || !matches!(found, Err(TryRecvError::Empty))).then_some(found)
+        });
+        found.unwrap_or(Err(TryRecvError::Empty))
     }
 }
 
