@@ -304,9 +304,9 @@ fn month() -> Vec<Figure> {
         }],
     });
     std::fs::write(worker.path().join("wrangler.jsonc"), config.to_string()).expect("a folder can be written to");
-    let values = (0..5).map(|_| {
+    let month = |arguments: &[&str]| {
         let state = folder();
-        let server = Server::start_of(worker.path(), &["--time", "manual"], Mode::Normal, state.path());
+        let server = Server::start_of(worker.path(), arguments, Mode::Normal, state.path());
         let mut client = server.client();
         let stopwatch = Stopwatch::start();
         let answer = client.json("POST", TIME, &format!("{{\"advance\":{}}}", 31 * DAY_MS));
@@ -315,9 +315,17 @@ fn month() -> Vec<Figure> {
         let count = answer["moved"]["due"].as_array().map_or(0, |due| due.iter().filter(made).count());
         assert_eq!(count, 31 * 288, "one instance each five minutes");
         took
-    });
-    let values = values.collect();
-    vec![figure("`*/5 * * * *` for 31 days, 8,928 instances of one step", Mode::Normal, "s", values)]
+    };
+    let (mut kept, mut ephemeral) = (Vec::new(), Vec::new());
+    for _ in 0..5 {
+        kept.push(month(&["--time", "manual"]));
+        ephemeral.push(month(&["--time", "manual", "--ephemeral"]));
+    }
+    let name = "`*/5 * * * *` for 31 days, 8,928 instances of one step";
+    vec![
+        figure(name, Mode::Normal, "s", kept),
+        Figure { name: format!("{name}, `--ephemeral`"), mode: "memory", unit: "s", values: ephemeral },
+    ]
 }
 
 fn replay() -> Vec<Figure> {
