@@ -292,29 +292,39 @@ impl Mover {
         // Before anything is recorded there: a process that dies on the way goes on from the end, never from before.
         self.keep(clock.offset().saturating_add(target.since(from)));
         clock.record();
-        let way = Way::new();
-        let then = way.then({
-            let mover = self.clone();
-            move |still| mover.step(still, target, skip)
-        });
-        let with_wake = skip == Some(Skip::All);
-        let mut arrived = self.0.handle.still_and_then(with_wake, then).ok_or(MoveError::Ended)?;
-        let stopped = loop {
-            tokio::select! {
-                biased;
-                still = &mut arrived => break still.map(|_| None).map_err(|_| MoveError::Ended)?,
-                names = self.stuck(&way) => break Some(names),
-                () = self.look(&way) => self.0.handle.look(),
-            }
-        };
-        drop(way);
+        let mover = self.clone();
+        let arrived = self.walk(skip == Some(Skip::All), move |still| mover.step(still, target, skip)).await?;
         let moved = Moved { from, to: clock.now(), due: clock.recorded() };
         if moved.to < target {
             self.keep(clock.offset());
         }
-        match stopped {
-            None => Ok(moved),
-            Some(names) => Err(MoveError::AtWork { names, moved }),
+        match arrived {
+            Ok(_) => Ok(moved),
+            Err(names) => Err(MoveError::AtWork { names, moved }),
+        }
+    }
+
+    /// Waits until everything of the present moment has happened; or says what is at work for longer than its patience.
+    async fn settle(&self, with_wake: bool) -> Result<Result<Stillness, Vec<String>>, MoveError> {
+        self.walk(with_wake, |_| false).await
+    }
+
+    /// Takes `step` each time that nothing can happen any more, until it says that this was it; or says what is at work for longer than
+    /// its patience.
+    async fn walk(
+        &self,
+        with_wake: bool,
+        step: impl FnMut(Stillness) -> bool + Send + 'static,
+    ) -> Result<Result<Stillness, Vec<String>>, MoveError> {
+        let way = Way::new();
+        let mut arrived = self.0.handle.still_and_then(with_wake, way.then(step)).ok_or(MoveError::Ended)?;
+        loop {
+            tokio::select! {
+                biased;
+                still = &mut arrived => return still.map(Ok).map_err(|_| MoveError::Ended),
+                names = self.stuck(&way) => return Ok(Err(names)),
+                () = self.look(&way) => self.0.handle.look(),
+            }
         }
     }
 
@@ -367,26 +377,6 @@ impl Mover {
 
     fn next_moment(&self, still: Stillness) -> Option<Timestamp> {
         [still.next, self.0.clock.next_sleeper()].into_iter().flatten().min()
-    }
-
-    /// Waits until everything of the present moment has happened; or says what is at work for longer than its patience.
-    async fn settle(&self, with_wake: bool) -> Result<Result<Stillness, Vec<String>>, MoveError> {
-        let since = Stopwatch::start();
-        loop {
-            let held = self.0.clock.held_before();
-            match real::timeout(LOOK_AGAIN, self.0.handle.still(with_wake)).await {
-                Some(None) => return Err(MoveError::Ended),
-                // Nobody has worked while it was asked, who could have given the instances something to do after they had answered.
-                Some(Some(still)) if held.is_some() && self.0.clock.held_before() == held => return Ok(Ok(still)),
-                // What takes no time is not slept for.
-                Some(Some(_)) if since.elapsed() < LOOK_AGAIN => tokio::task::yield_now().await,
-                Some(Some(_)) => real::sleep(LOOK_AGAIN).await,
-                None => {}
-            }
-            if since.elapsed() > self.0.patience {
-                return Ok(Err(self.working().await));
-            }
-        }
     }
 
     fn keep(&self, offset: Duration) {

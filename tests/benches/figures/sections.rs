@@ -333,7 +333,7 @@ fn replay() -> Vec<Figure> {
     let server = Server::start(Mode::Normal, state.path());
     let mut client = server.client();
     let steps = 9_000;
-    // Where `run` reads the clock is looked for in the 1st, 2nd, 4th and 8th, which takes as long as a replay.
+    // Where `run` reads the clock is looked for in the 1st and the 8th, which takes as long as a replay.
     let values = (0..15).map(|run| {
         let id = format!("r{run}");
         client.json("POST", &format!("/create?wf=replay&n=1&steps={steps}&prefix={id}"), "{}");
