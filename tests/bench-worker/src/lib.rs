@@ -13,10 +13,13 @@
 //! | `POST /terminate?wf=&id=&rollback=1` | terminates, and undoes the steps if told | `{ok: true}` |
 //! | `POST /restart?wf=&id=&from=STEP` | restarts, from a step if told | `{ok: true}` |
 //! | `POST /kv?what=&n=` | `put`s or `get`s `n` entries, one after the other, or `list`s `n` pages | `{n}`, of a list the number of keys |
-//! | `POST /enqueue` | not supported yet | 501 |
+//! | `POST /enqueue?n=&prefix=`, body: params | sends `n` messages to the queue `jobs`; each becomes a `bench` instance | `{n}` |
 //!
 //! `wf` is the binding in lower case. An error is a 500 with `{error, name}`.
+//!
+//! The cron trigger creates a `bench` instance of one step, `cron-<scheduled time in ms>`.
 
+mod jobs;
 mod workflows;
 
 use futures::future::join_all;
@@ -102,9 +105,12 @@ async fn route(mut req: Request, env: &Env) -> Result<Response> {
             let done = use_kv(&kv, query.what.as_deref().unwrap_or_default(), query.n.unwrap_or(1)).await?;
             Response::from_json(&json!({ "n": done }))
         }
-        (Method::Post, path @ "/enqueue") => {
-            let body = json!({ "error": format!("{path} is not supported yet"), "name": "Error" });
-            Ok(Response::from_json(&body)?.with_status(501))
+        (Method::Post, "/enqueue") => {
+            let query: Query = req.query()?;
+            let prefix = query.prefix.ok_or("`prefix` is missing")?;
+            let params = json_or_null(&mut req).await?;
+            let n = jobs::enqueue(&env.queue("JOBS")?, query.n.unwrap_or(1), &prefix, &params).await?;
+            Response::from_json(&json!({ "n": n }))
         }
         _ => Response::error("Not Found", 404),
     }

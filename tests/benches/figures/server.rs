@@ -30,9 +30,9 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts one on `state`.
+    /// Starts one on `state`. Its cron trigger and schedule would disturb a figure once a minute.
     pub(crate) fn start(mode: Mode, state: &Path) -> Self {
-        Self::start_of(worker(), &[], mode, state)
+        Self::start_of(worker(), &["--no-cron"], mode, state)
     }
 
     /// Starts one that serves `path`, with further arguments.

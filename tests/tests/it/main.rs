@@ -5,6 +5,7 @@
 
 mod api;
 mod bad_input;
+mod bench_worker;
 mod cli;
 mod clients;
 mod configuration;

@@ -1,6 +1,6 @@
 //! What a workflow does, seen from outside: real Workers, real time.
 
-use miniflow_tests::{Dev, Reply, Server, Sink, bound, eventually, repository};
+use miniflow_tests::{Dev, Reply, Server, Sink, bound};
 use serde_json::json;
 
 /// Longer than a waiting run is kept in memory, so that what comes after is a replay.
@@ -310,32 +310,6 @@ fn a_batch_leaves_out_ids_that_exist_or_repeat() {
     let bad = server.post("/batch?wf=ONE_STEP", json!([{ "id": "d" }, { "id": "not valid" }])).expect(400).json();
     assert_eq!(bad["error"], "Workflow instance has invalid id");
     server.get("/status?wf=ONE_STEP&id=d").expect(404);
-}
-
-#[test]
-fn the_bench_worker_answers_what_load_drivers_ask() {
-    let server = Dev::package(&repository().join("tests/bench-worker")).start();
-    assert_eq!(server.get("/").expect(200).text(), "hello");
-    let created = server.post("/create?wf=bench&n=3&steps=4&prefix=b", json!({ "ms": 1 })).expect(200).json();
-    assert_eq!(created, json!({ "n": 3, "ids": ["b-0", "b-1", "b-2"] }));
-    let ended = eventually("all are complete", || {
-        let statuses = server.post("/statuses?wf=bench", json!(["b-0", "b-1", "b-2", "nobody"])).expect(200).json();
-        let ended = (0..3).all(|index| statuses[index]["status"] == "complete");
-        ended.then_some(statuses)
-    });
-    assert_eq!((&ended[0]["output"]["sum"], &ended[0]["output"]["steps"]), (&json!(10), &json!(4)));
-    assert_eq!(ended[3]["status"], "missing");
-    for (what, n, done) in [("put", 3, 3), ("get", 4, 3), ("list", 2, 6)] {
-        let answer = server.post(&format!("/kv?what={what}&n={n}"), ()).expect(200).json();
-        assert_eq!(answer, json!({ "n": done }), "{what}");
-    }
-    server.post("/create?wf=event&prefix=e", ()).expect(200);
-    server.post("/event?wf=event&id=e", json!("now")).expect(200);
-    let got = eventually("the event is received", || {
-        let status = server.get("/status?wf=event&id=e").expect(200).json();
-        (status["status"] == "complete").then(|| status["output"]["got"].clone())
-    });
-    assert_eq!(got, "now");
 }
 
 #[test]
