@@ -10,14 +10,14 @@ use crate::report::{Style, terminal};
 const EXAMPLES: &str = "\
 Examples:
   miniflow build                          build the Worker of this folder
-  miniflow build my-worker -e staging     build another one, for an environment
-  miniflow dev \"$(miniflow build)\"        serve what was built, without its configuration
+  miniflow build my-worker -e staging     build another folder, for an environment
+  miniflow dev \"$(miniflow build)\"        serve the component without its configuration
 
-The file of each component is printed to standard output.
+Prints the path of each component to standard output.
 
-Exit codes: 0, 1 if it could not be built, 2 if the arguments make no sense.";
+Exit codes: 0 on success, 1 if the build fails, 2 if the arguments are invalid.";
 
-/// Build a Worker as `miniflow dev` does, and print where the component is
+/// Build a Worker and print the path of its component
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct BuildArgs {

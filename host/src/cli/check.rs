@@ -11,11 +11,11 @@ use crate::session::Member;
 
 const EXAMPLES: &str = "\
 Examples:
-  miniflow check                       the Worker of this folder
-  miniflow check -e staging            an environment of its configuration
-  miniflow check -c shop -c billing    two Workers, and how they reach each other
+  miniflow check                       check the Worker of this folder
+  miniflow check -e staging            check the environment `staging`
+  miniflow check -c shop -c billing    check two Workers and their bindings to each other
 
-Exit codes: 0, 1 if it could not be served, 2 if the arguments make no sense.";
+Exit codes: 0 on success, 1 if the check fails, 2 if the arguments are invalid.";
 
 /// Build a Worker and check it against its configuration, without running it
 #[derive(Debug, Args)]
@@ -24,7 +24,7 @@ pub(super) struct CheckArgs {
     #[command(flatten)]
     project: ProjectArgs,
 
-    /// Check what the last build left instead of building
+    /// Check the newest component that was built, without building
     #[arg(long, env = "MINIFLOW_NO_BUILD", hide_env_values = true, value_parser = FalseyValueParser::new())]
     no_build: bool,
 }

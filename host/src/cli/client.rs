@@ -22,7 +22,7 @@ const ADDRESSES: [&str; 2] = ["127.0.0.1", "::1"];
 /// The server that a command is about, to be flattened into its arguments.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct ServerArgs {
-    /// The port of the server
+    /// Port of the running server
     #[arg(long, env = "MINIFLOW_PORT", hide_env_values = true, default_value_t = 8787, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: u16,
 

@@ -16,7 +16,7 @@ Examples:
 
 zsh finds it when `fpath+=~/.zfunc` stands before `compinit` in ~/.zshrc.";
 
-/// Print a script that has a shell complete commands and flags
+/// Print a shell completion script
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct CompletionsArgs {

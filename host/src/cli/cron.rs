@@ -12,24 +12,24 @@ const PATH: &str = "/cdn-cgi/local/miniflow/cron";
 
 const EXAMPLES: &str = "\
 Examples:
-  miniflow cron                                     what fires when, and what came of it
-  miniflow cron fire '*/5 * * * *'                  fire it now
+  miniflow cron                                     list triggers, next times and last results
+  miniflow cron fire '*/5 * * * *'                  fire the trigger now
   miniflow cron fire '0 9 * * MON-FRI' --at 2027-01-04T09:00:00Z";
 
 const LIST_EXAMPLES: &str = "\
 Examples:
-  miniflow cron list                each expression with its next five times, and the last outcomes
+  miniflow cron list                list each expression with its next five times
   miniflow cron list --json | jq -r '.crons[].next[0].iso'";
 
 const FIRE_EXAMPLES: &str = "\
 Examples:
-  miniflow cron fire '*/5 * * * *'                          fire it now
-  miniflow cron fire '0 0 1 * *' --at 2027-01-01            as if that moment had come
-  miniflow cron fire '0 0 * * *' --workflow nightly-report  the one of that workflow, where several have it";
+  miniflow cron fire '*/5 * * * *'                          fire the trigger now
+  miniflow cron fire '0 0 1 * *' --at 2027-01-01            fire it for that time
+  miniflow cron fire '0 0 * * *' --workflow nightly-report  fire the schedule of one workflow";
 
-/// List what fires by itself on a running server, or fire it by hand
+/// List cron triggers and schedules of a running server, or fire one
 ///
-/// Cron triggers call the handler of a Worker, schedules make an instance of a workflow. Both by the server's clock, in UTC.
+/// A cron trigger calls the `scheduled` handler of a Worker. A schedule creates an instance of a workflow. Both follow the server's clock, in UTC.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(super) struct CronArgs {
@@ -42,32 +42,32 @@ pub(super) struct CronArgs {
 
 #[derive(Debug, Subcommand)]
 enum CronCommand {
-    /// List schedules and cron triggers: their next times, and what came of the last ones
+    /// List cron triggers and schedules with their next times and last results
     #[command(after_help = LIST_EXAMPLES)]
     List {
         #[command(flatten)]
         server: ServerArgs,
     },
-    /// Fire a schedule or a cron trigger, and say what came of it
+    /// Fire a cron trigger or a schedule and print the result
     #[command(after_help = FIRE_EXAMPLES)]
     Fire(FireArgs),
 }
 
 #[derive(Debug, Args)]
 struct FireArgs {
-    /// The expression, as it is configured
+    /// Cron expression, exactly as configured
     #[arg(value_name = "EXPR")]
     cron: String,
 
-    /// As if this moment had come: `2027-01-01`, `2027-01-01T12:00:00Z`, or milliseconds since 1970 [default: the server's present]
+    /// Fire for this time, e.g. `2027-01-01T12:00:00Z` [default: the server's time]
     #[arg(long, value_name = "INSTANT", value_parser = moment_ms)]
     at: Option<u64>,
 
-    /// The schedule of this workflow
+    /// Fire the schedule of this workflow
     #[arg(long, value_name = "NAME", conflicts_with = "worker")]
     workflow: Option<String>,
 
-    /// The cron trigger of this Worker
+    /// Fire the cron trigger of this Worker
     #[arg(long, value_name = "NAME")]
     worker: Option<String>,
 

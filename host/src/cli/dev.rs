@@ -1,4 +1,4 @@
-//! The arguments of `miniflow dev`, and what they come to.
+//! Arguments of `miniflow dev` and the session options they resolve to.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -16,62 +16,62 @@ use crate::report::log::Format;
 use crate::session;
 use crate::wasm::network::{AllowedHost, Network};
 
-/// The port that wrangler has too.
+/// Default port, the same as wrangler's.
 const PORT: u16 = 8787;
 
 const EXAMPLES: &str = "\
 Examples:
   miniflow dev                                  serve the Worker of this folder
-  miniflow dev my-worker --port 0 --open        another one, on any free port, in the browser
+  miniflow dev my-worker --port 0 --open        another folder, a free port, in a browser
   miniflow dev -c shop -c billing               two Workers in one session
   miniflow dev --time skip --log-level debug    skip idle time, show every step
   miniflow dev --log-format json --ports-file ports.json
-                                                for scripts: a log to parse, an address to read";
+                                                JSON logs and the address in a file, for scripts";
 
-/// Build and serve a Worker, and keep its workflow instances between sessions
+/// Build and serve a Worker, and rebuild it when its sources change
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct DevArgs {
     #[command(flatten)]
     pub(super) project: ProjectArgs,
 
-    /// The port to listen on; 0 takes any that is free [default: `dev.port` of the configuration, or 8787]
+    /// Listen on this port; 0 picks a free one [default: `dev.port`, or 8787]
     #[arg(long, env = "MINIFLOW_PORT", hide_env_values = true)]
     port: Option<u16>,
 
-    /// The address to listen on [default: `dev.ip` of the configuration, or localhost]
+    /// Listen on this IP address [default: `dev.ip`, or localhost]
     #[arg(long, env = "MINIFLOW_IP", hide_env_values = true, value_parser = parse_ip)]
     ip: Option<IpAddr>,
 
-    /// Where to keep the state [default: .miniflow/state in the folder of the Worker]
+    /// Store the state in this folder [default: .miniflow/state beside the config]
     #[arg(long, env = "MINIFLOW_PERSIST_TO", hide_env_values = true, value_name = "FOLDER")]
     persist_to: Option<PathBuf>,
 
-    /// Keep nothing when the server stops, whatever `--persist-to` says
+    /// Keep the state in memory only; overrides `--persist-to`
     #[arg(long, env = "MINIFLOW_EPHEMERAL", hide_env_values = true, value_parser = FalseyValueParser::new())]
     ephemeral: bool,
 
-    /// What a commit survives: a crash of this program (`normal`), or a power failure too (`full`, slower)
+    /// Make commits survive a crash (`normal`) or also a power failure (`full`)
     #[arg(long, env = "MINIFLOW_DURABILITY", hide_env_values = true, value_enum, default_value_t = Durability::Normal)]
     durability: Durability,
 
-    /// Serve what the last build left instead of building
+    /// Serve the newest component that was built, without building
     #[arg(long, env = "MINIFLOW_NO_BUILD", hide_env_values = true, value_parser = FalseyValueParser::new())]
     no_build: bool,
 
-    /// What requests to the REST API have to bring as `Authorization: Bearer TOKEN` [default: nothing]
+    /// Require this bearer token on REST API requests [default: no token]
     #[arg(long, env = "MINIFLOW_API_TOKEN", hide_env_values = true, value_name = "TOKEN", value_parser = NonEmptyStringValueParser::new())]
     api_token: Option<String>,
 
-    /// Let everybody who reaches `--ip` over the network drive the instances, without a token
+    /// Allow a non-loopback `--ip` without `--api-token`
     #[arg(long, env = "MINIFLOW_ALLOW_ANYONE", hide_env_values = true, value_parser = FalseyValueParser::new())]
     allow_anyone: bool,
 
-    /// Send nothing over the network that Workers ask for, but to hosts of `--allow-host`
+    /// Block outbound requests, except to hosts given with `--allow-host`
     #[arg(long, env = "MINIFLOW_DENY_NET", hide_env_values = true, value_parser = FalseyValueParser::new())]
     deny_net: bool,
 
-    /// Let Workers reach this host, such as `api.example.com`, `*.example.com` or `localhost:8080`, and no other that is not named so
+    /// Allow outbound requests only to this host, e.g. `*.example.com`; repeatable
     #[arg(
         long,
         env = "MINIFLOW_ALLOW_HOST",
@@ -81,92 +81,91 @@ pub(super) struct DevArgs {
     )]
     allow_host: Vec<AllowedHost>,
 
-    /// Believe the certificate authorities of this PEM file too, such as a company's proxy has; so are those of $SSL_CERT_FILE and $NODE_EXTRA_CA_CERTS
+    /// Trust the CA certificates in this PEM file, in addition to the built-in roots
     #[arg(long, env = "MINIFLOW_CA_FILE", hide_env_values = true, value_name = "FILE")]
     ca_file: Vec<PathBuf>,
 
-    /// Fire a cron trigger by a request to /__scheduled?cron=EXPRESSION, as to /cdn-cgi/local/scheduled
+    /// Fire cron triggers by requests to `/__scheduled?cron=EXPRESSION`
     #[arg(long, env = "MINIFLOW_TEST_SCHEDULED", hide_env_values = true, value_parser = FalseyValueParser::new())]
     test_scheduled: bool,
 
-    /// Fire no cron triggers and no schedules
+    /// Disable cron triggers and workflow schedules
     #[arg(long, env = "MINIFLOW_NO_CRON", hide_env_values = true, value_parser = FalseyValueParser::new())]
     no_cron: bool,
 
-    /// What to do about cron triggers and schedules that were missed while no session was there: nothing, run the last of each, or all
+    /// Run cron firings missed while the server was stopped
     #[arg(long, env = "MINIFLOW_CRON_CATCH_UP", hide_env_values = true, value_enum, default_value_t = CronCatchUp::None, value_name = "WHICH")]
     cron_catch_up: CronCatchUp,
 
-    /// How time passes: `real`, `x60` (60 times as fast), `skip` (idle time is skipped) or `manual` (only when it is moved)
-    /// [default: as when the last session of this state ended, at first `real`]
+    /// Set the clock mode: `real`, `x60`, `skip` or `manual` [default: as stored with the state, or `real`]
     #[arg(long, env = "MINIFLOW_TIME", hide_env_values = true, value_name = "MODE")]
     time: Option<TimeMode>,
 
-    /// What becomes of instances that do not fit new code: they are paused, they begin again, or they go on all the same
+    /// Action for instances that diverge from new code
     #[arg(long, env = "MINIFLOW_ON_DIVERGENCE", hide_env_values = true, value_enum, default_value_t = OnDivergence::Pause, value_name = "POLICY")]
     on_divergence: OnDivergence,
 
-    /// Take it as an error when `run` reads the clock, a random number or the environment of the process outside of a step
+    /// Fail a run that reads the clock, randomness or environment outside a step
     #[arg(long, env = "MINIFLOW_STRICT_DETERMINISM", hide_env_values = true, value_parser = FalseyValueParser::new())]
     strict_determinism: bool,
 
-    /// What to print of what happens; `debug` shows every step
+    /// Set the minimum level of log lines; `debug` shows every step
     #[arg(long, env = "MINIFLOW_LOG_LEVEL", hide_env_values = true, value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL")]
     log_level: LogLevel,
 
-    /// How to print it: for people, or each line a JSON object
+    /// Print log lines as text or as one JSON object a line
     #[arg(long, env = "MINIFLOW_LOG_FORMAT", hide_env_values = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     log_format: LogFormat,
 
-    /// When ready, write host, port, url and pid to this file as JSON; it is removed at the end
+    /// Write host, port, url and pid as JSON to this file while the server is ready
     #[arg(long, env = "MINIFLOW_PORTS_FILE", hide_env_values = true, value_name = "FILE")]
     ports_file: Option<PathBuf>,
 
-    /// Open the Worker in the browser when it is ready: $BROWSER, or that of the system
+    /// Open the Worker in a browser when ready: $BROWSER, or the system default
     #[arg(long, env = "MINIFLOW_OPEN", hide_env_values = true, value_parser = FalseyValueParser::new())]
     open: bool,
 }
 
-/// What a commit survives.
+/// Failures that a commit survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Durability {
-    /// A crash of the program.
+    /// A crash of the process.
     #[value(help = None)]
     Normal,
-    /// A power failure as well.
+    /// A crash of the process or a power failure.
     #[value(help = None)]
     Full,
 }
 
-/// What becomes of instances that do not fit new code.
+/// Action for instances that diverge from new code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum OnDivergence {
-    /// They are paused.
+    /// Pause them.
     #[value(help = None)]
     Pause,
-    /// They begin again.
+    /// Restart them from the beginning.
     #[value(help = None)]
     Restart,
-    /// They go on.
+    /// Resume them on the new code.
     #[value(help = None)]
     Continue,
 }
 
-/// What becomes of what was missed.
+/// Cron firings to run of those missed while the server was stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum CronCatchUp {
-    /// It is skipped.
+    /// None of them.
     #[value(help = None)]
     None,
-    /// The last of each expression runs.
+    /// The last one of each expression.
     #[value(help = None)]
     Latest,
-    /// All run.
+    /// All of them.
     #[value(help = None)]
     All,
 }
 
-/// What is printed of what happens.
+/// Minimum level of the log lines that are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum LogLevel {
     #[value(help = None)]
@@ -183,7 +182,7 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    /// What is printed at least; none: nothing.
+    /// Returns the minimum level; `None` disables the log.
     pub(super) fn least(self) -> Option<Level> {
         match self {
             Self::None => None,
@@ -195,57 +194,57 @@ impl LogLevel {
     }
 }
 
-/// How it is printed.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for a terminal.
     #[value(help = None)]
     Text,
-    /// Each line an object.
+    /// One JSON object a line.
     #[value(help = None)]
     Json,
 }
 
-/// How to serve a project: what the flags of `miniflow dev` come to.
+/// Options of a dev session, from the flags of `miniflow dev` and the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DevOptions {
-    /// Port 0 is any that is free.
+    /// Listen address. Port 0 picks a free port.
     pub address: SocketAddr,
     pub state: StateFolder,
     pub durability: Durability,
-    /// `/__scheduled` fires a cron trigger.
+    /// Whether `/__scheduled` fires cron triggers.
     pub test_scheduled: bool,
-    /// Nothing fires by itself.
+    /// Whether cron triggers and schedules are disabled.
     pub no_cron: bool,
-    /// What becomes of what was missed.
+    /// Cron firings to run of those missed while the server was stopped.
     pub cron_catch_up: CronCatchUp,
-    /// How time passes, if not as in the session before.
+    /// Clock mode. `None` keeps the mode stored with the state.
     pub time: Option<TimeMode>,
-    /// What requests to the REST API have to bring.
+    /// Bearer token that REST API requests must send. `None` disables authentication.
     pub api_token: Option<String>,
-    /// Also when others on the network reach it, nothing.
+    /// Whether a non-loopback address is allowed without a token.
     pub allow_anyone: bool,
-    /// Where Workers' requests may go.
+    /// Hosts that outbound requests may reach.
     pub network: Network,
-    /// Files of authorities that they believe there, besides those of the web.
+    /// PEM files with extra root certificates for outbound TLS.
     pub ca_files: Vec<PathBuf>,
     pub on_divergence: session::OnDivergence,
-    /// What `run` reads that is another thing each time is an error.
+    /// Whether a run fails if it reads the clock, randomness or environment outside a step.
     pub strict_determinism: bool,
-    /// Where to write where it listens.
+    /// File that the address is written to when the server is ready.
     pub ports_file: Option<PathBuf>,
-    /// A browser is opened.
+    /// Whether a browser is opened when the server is ready.
     pub open: bool,
 }
 
-/// Where the state is kept.
+/// Location of the state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StateFolder {
-    /// In the project's own folder, under `.miniflow`. Absolute.
+    /// `.miniflow/state` in the project's folder, as an absolute path.
     OfProject(PathBuf),
-    /// Where the developer wants it.
+    /// The folder given with `--persist-to`.
     Given(PathBuf),
-    /// Nowhere: it is gone when the server stops.
+    /// In memory.
     None,
 }
 
@@ -293,17 +292,17 @@ impl DevArgs {
         }
     }
 
-    /// How much to print.
+    /// Returns the minimum level of log lines; `None` disables the log.
     pub(super) fn least(&self) -> Option<Level> {
         self.log_level.least()
     }
 
-    /// Whether to build at all.
+    /// Returns whether the Worker is built before it is served.
     pub(super) fn builds(&self) -> bool {
         !self.no_build
     }
 
-    /// How to print it.
+    /// Returns the format of log lines.
     pub(super) fn format(&self, style: Style) -> Format {
         match self.log_format {
             LogFormat::Text => Format::Text(style),

@@ -14,11 +14,11 @@ const PATH: &str = "/cdn-cgi/local/miniflow/journal";
 
 const EXAMPLES: &str = "\
 Examples:
-  miniflow journal export order-1 -o order-1.json                          of the server on port 8787
-  miniflow journal export order-1 --persist-to .miniflow/state             of a state that nobody serves
-  miniflow replay --against new.wasm order-1.json                          what other code makes of it";
+  miniflow journal export order-1 -o order-1.json                          ask the server on port 8787
+  miniflow journal export order-1 --persist-to .miniflow/state             read a state folder, no server needed
+  miniflow replay --against new.wasm order-1.json                          check other code against it";
 
-/// Take the journal of an instance out of a state
+/// Export an instance's journal as JSON
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct JournalArgs {
@@ -28,21 +28,21 @@ pub(super) struct JournalArgs {
 
 #[derive(Debug, Subcommand)]
 enum JournalCommand {
-    /// Write everything that is recorded of an instance as JSON, with what its code was given; values of secrets are left out
+    /// Write an instance's journal and inputs as JSON, without secret values
     #[command(after_help = EXAMPLES)]
     Export {
-        /// The id of the instance
+        /// Instance id
         id: String,
 
-        /// Its workflow, if several have an instance of that id
+        /// Workflow of the instance; needed if the id exists in several
         #[arg(long, value_name = "NAME")]
         workflow: Option<String>,
 
-        /// The file to write [default: standard output]
+        /// Write to this file [default: standard output]
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
 
-        /// Read the state in this folder instead of asking a server; it is not changed
+        /// Read this state folder instead of asking a server; nothing is changed
         #[arg(long, env = "MINIFLOW_PERSIST_TO", hide_env_values = true, value_name = "FOLDER")]
         persist_to: Option<PathBuf>,
 

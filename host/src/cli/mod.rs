@@ -45,13 +45,13 @@ use crate::report::{self, Style, terminal};
 
 const EXAMPLES: &str = "\
 Examples:
-  miniflow new my-worker                 begin a Worker
+  miniflow new my-worker                 create a Worker project
   miniflow dev                           serve the Worker of this folder
-  miniflow dev my-worker --port 0        serve another one, on any free port
-  miniflow dev worker.wasm --ephemeral   serve a built component, keep nothing
-  miniflow check -e staging              build and check an environment, run nothing
-  miniflow cron fire '*/5 * * * *'       fire a schedule on a server that runs
-  miniflow time advance 3d               let three days pass on a server that runs";
+  miniflow dev my-worker --port 0        serve the Worker of another folder, on a free port
+  miniflow dev worker.wasm --ephemeral   serve a built component, state in memory
+  miniflow check -e staging              check the environment `staging`
+  miniflow cron fire '*/5 * * * *'       fire a cron trigger of a running server
+  miniflow time advance 3d               move the clock of a running server by three days";
 
 /// Run Workers compiled to WebAssembly on your machine, with durable Workflows
 #[derive(Debug, Parser)]

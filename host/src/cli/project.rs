@@ -9,27 +9,27 @@ use crate::config::{self, LoadOptions, Problem, Problems, Project};
 
 #[derive(Debug, Args)]
 pub(super) struct ProjectArgs {
-    /// A folder with a `wrangler.jsonc`, `.json` or `.toml`, or with a `Cargo.toml`; one of these files; or a `.wasm` file
+    /// Wrangler configuration, Cargo package or `.wasm` file of the Worker
     #[arg(value_name = "PATH", conflicts_with = "config")]
     pub(super) path: Option<PathBuf>,
 
-    /// Serve this one instead of PATH; once for each Worker, the first takes the requests
+    /// Load this Worker instead of PATH; repeatable, the first serves requests
     #[arg(short, long, env = "MINIFLOW_CONFIG", hide_env_values = true, value_name = "PATH")]
     pub(super) config: Vec<PathBuf>,
 
-    /// Work in this folder: all paths are relative to it
+    /// Change to this folder first; relative paths start there
     #[arg(long, env = "MINIFLOW_CWD", hide_env_values = true, value_name = "FOLDER")]
     pub(super) cwd: Option<PathBuf>,
 
-    /// The environment of the configuration to run [default: $CLOUDFLARE_ENV]
+    /// Use this environment of the configuration [default: $CLOUDFLARE_ENV]
     #[arg(short, long, env = "MINIFLOW_ENV", hide_env_values = true, value_name = "NAME")]
     pub(super) env: Option<String>,
 
-    /// Read secrets from this file instead of `.dev.vars` and `.env`; once for each, later ones count more
+    /// Read secrets from this file, not `.dev.vars` or `.env`; repeatable, last wins
     #[arg(long, env = "MINIFLOW_ENV_FILE", hide_env_values = true, value_name = "FILE")]
     pub(super) env_file: Vec<PathBuf>,
 
-    /// Set a variable, whatever files say
+    /// Set a variable; overrides the configuration and secret files
     #[arg(long, env = "MINIFLOW_VAR", hide_env_values = true, value_name = "NAME:VALUE", value_parser = parse_var)]
     pub(super) var: Vec<(String, String)>,
 

@@ -17,38 +17,38 @@ use crate::verify::replay::{Finding, replay};
 
 const EXAMPLES: &str = "\
 Examples:
-  miniflow replay --against new.wasm journals/*.json      a component, given what the old code had
-  miniflow replay --against my-worker order-1.json        a Worker with its own configuration, built before
+  miniflow replay --against new.wasm journals/*.json      check a component, with the old bindings
+  miniflow replay --against my-worker order-1.json        build a Worker and check it
 
-Exit code: 0 when the code does what every journal says, 1 when it parts from one, 2 when it could not be looked at.";
+Exit codes: 0 if every journal matches, 1 if one diverges, 2 if a journal or the code cannot be read.";
 
-/// Run code over the journals of instances, and say where it does something else than they record
+/// Check code against recorded journals and report where it diverges
 ///
-/// Nothing is done: no body of a step runs, no request is sent. What is recorded is handed out as it was.
+/// The check has no effects: step bodies do not run and no request is sent. Recorded results are returned to the code.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ReplayArgs {
-    /// The code: a `.wasm` file, or what `miniflow dev` serves
+    /// Code to check: a `.wasm` file or a Worker, as for `miniflow dev`
     #[arg(long, value_name = "PATH")]
     against: PathBuf,
 
-    /// Files that `miniflow journal export` has written
+    /// Files written by `miniflow journal export`
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 
-    /// The environment of the configuration to use
+    /// Use this environment of the configuration [default: $CLOUDFLARE_ENV]
     #[arg(short, long, env = "MINIFLOW_ENV", hide_env_values = true, value_name = "NAME")]
     env: Option<String>,
 
-    /// Set a variable, such as a secret that a journal names and does not have
+    /// Set a variable, such as a secret that the journal leaves out
     #[arg(long, value_name = "NAME:VALUE", value_parser = project::parse_var)]
     var: Vec<(String, String)>,
 
-    /// Use what the last build left instead of building
+    /// Use the newest component that was built, without building
     #[arg(long)]
     no_build: bool,
 
-    /// Print what was found as JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }

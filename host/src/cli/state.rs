@@ -16,11 +16,11 @@ use crate::report::terminal;
 
 const EXAMPLES: &str = "\
 Examples:
-  miniflow state path                     where it is
-  miniflow state export before            a copy, which `miniflow dev --persist-to before` serves
-  miniflow state reset my-worker          remove every instance, key, message and object of a Worker";
+  miniflow state path                     print the path
+  miniflow state export before            copy it, for `miniflow dev --persist-to before`
+  miniflow state reset my-worker          delete the state of another Worker";
 
-/// Find, copy or remove what `miniflow dev` keeps between sessions
+/// Show, copy or delete the stored state of a Worker
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct StateArgs {
@@ -30,7 +30,7 @@ pub(super) struct StateArgs {
 
 #[derive(Debug, Subcommand)]
 enum StateCommand {
-    /// Print the folder of the state, whether or not there is anything in it yet
+    /// Print the path of the state folder, even if it does not exist yet
     #[command(after_help = "\
 Examples:
   miniflow state path
@@ -39,26 +39,26 @@ Examples:
         #[command(flatten)]
         place: PlaceArgs,
     },
-    /// Copy the state to another folder, which is a state itself; only while no server uses it
+    /// Copy the state to a new folder; fails while a server uses it
     #[command(after_help = "\
 Examples:
   miniflow state export before
   miniflow state export before my-worker
   miniflow dev --persist-to before")]
     Export {
-        /// The folder to make
+        /// Folder to create
         #[arg(value_name = "FOLDER")]
         to: PathBuf,
         #[command(flatten)]
         place: PlaceArgs,
     },
-    /// Remove everything that is kept; only while no server uses it
+    /// Delete the state; fails while a server uses it
     #[command(after_help = "\
 Examples:
   miniflow state reset
   miniflow state reset my-worker --yes")]
     Reset {
-        /// Do not ask
+        /// Do not ask for confirmation
         #[arg(long, short)]
         yes: bool,
         #[command(flatten)]
@@ -69,15 +69,15 @@ Examples:
 /// Whose state.
 #[derive(Debug, Args)]
 struct PlaceArgs {
-    /// The Worker: its folder, or its configuration [default: this folder]
+    /// Folder or configuration of the Worker [default: this folder]
     #[arg(value_name = "PATH")]
     path: Option<PathBuf>,
 
-    /// The folder of the state [default: .miniflow/state in the folder of the Worker]
+    /// Use this state folder [default: .miniflow/state beside the config]
     #[arg(long, env = "MINIFLOW_PERSIST_TO", hide_env_values = true, value_name = "FOLDER")]
     persist_to: Option<PathBuf>,
 
-    /// Work in this folder: all paths are relative to it
+    /// Change to this folder first; relative paths start there
     #[arg(long, env = "MINIFLOW_CWD", hide_env_values = true, value_name = "FOLDER")]
     cwd: Option<PathBuf>,
 }

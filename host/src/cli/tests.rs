@@ -233,6 +233,32 @@ fn every_command_says_how_it_is_used() {
     insta::assert_snapshot!("help", texts);
 }
 
+/// The longest help of a flag or a command, in characters, without its default and environment variable.
+const HELP_MAX: usize = 80;
+
+#[test]
+fn help_texts_fit_into_one_line() {
+    let mut command = Cli::command();
+    command.build();
+    let mut long = Vec::new();
+    collect_long_help(&command, &mut long);
+    assert_eq!(long, Vec::<String>::new(), "help texts over {HELP_MAX} characters");
+}
+
+fn collect_long_help(command: &clap::Command, long: &mut Vec<String>) {
+    let abouts = command.get_about().into_iter();
+    let helps = command.get_arguments().filter(|argument| !argument.is_hide_set()).filter_map(clap::Arg::get_help);
+    for text in abouts.chain(helps).map(ToString::to_string) {
+        let sentence = text.split(" [default: ").next().unwrap_or(&text);
+        if sentence.chars().count() > HELP_MAX {
+            long.push(text);
+        }
+    }
+    for below in command.get_subcommands() {
+        collect_long_help(below, long);
+    }
+}
+
 /// The help of a command and of those below it.
 fn collect_help(command: &mut clap::Command, texts: &mut String) {
     let help = command.render_long_help().to_string();

@@ -14,16 +14,16 @@ const PATH: &str = "/cdn-cgi/local/miniflow/time";
 
 const EXAMPLES: &str = "\
 Examples:
-  miniflow time                             what the clock says, and when something is to come
-  miniflow time advance 3d                  three days pass; everything due on the way happens
-  miniflow time next                        on to the next sleep, retry, time-out or schedule
-  miniflow time set 2027-01-01T00:00:00Z    on to that moment
-  miniflow time mode skip                   idle time is skipped from now on";
+  miniflow time                             show the clock and the next timer
+  miniflow time advance 3d                  move by three days and run everything due
+  miniflow time next                        move to the next timer
+  miniflow time set 2027-01-01T00:00:00Z    move to that time
+  miniflow time mode skip                   skip idle time from now on";
 
 /// Show or move the clock of a running server
 ///
-/// One clock stands behind sleeps, retries, time-outs, event waits, crons, alarms, retention and what Workers read as the time. Moving it
-/// goes from moment to moment, and returns when everything that came due has happened.
+/// One clock drives sleeps, retries, timeouts, event waits, crons, alarms, retention and the time that Workers read. A move
+/// stops at each timer on the way and returns when everything that came due has run.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(super) struct TimeArgs {
@@ -36,7 +36,7 @@ pub(super) struct TimeArgs {
 
 #[derive(Debug, Subcommand)]
 enum TimeCommand {
-    /// Show what the clock says
+    /// Show the clock: time, mode and next timer
     #[command(after_help = "\
 Examples:
   miniflow time show
@@ -45,20 +45,20 @@ Examples:
         #[command(flatten)]
         server: ServerArgs,
     },
-    /// Let time pass
+    /// Move the clock forward and run everything that comes due
     #[command(after_help = "\
 Examples:
   miniflow time advance 90s
   miniflow time advance 1h30m
   miniflow time advance '3 days'")]
     Advance {
-        /// How long: `90s`, `1h30m`, `3d`, or `3 days`
+        /// Duration, such as `90s`, `1h30m`, `3d` or `3 days`
         #[arg(value_parser = duration_ms)]
         duration: u64,
         #[command(flatten)]
         server: ServerArgs,
     },
-    /// Go on to the next moment at which something happens
+    /// Move the clock to the next timer and run what comes due
     #[command(after_help = "\
 Examples:
   miniflow time next")]
@@ -66,37 +66,37 @@ Examples:
         #[command(flatten)]
         server: ServerArgs,
     },
-    /// Go on to a moment
+    /// Move the clock to a point in time
     #[command(after_help = "\
 Examples:
   miniflow time set 2027-01-01
   miniflow time set 2027-01-01T12:00:00Z")]
     Set {
-        /// Such as `2027-01-01`, `2027-01-01T12:00:00Z`, or milliseconds since 1970
+        /// Date, RFC 3339 time such as `2027-01-01T12:00:00Z`, or Unix milliseconds
         #[arg(value_parser = moment_ms)]
         instant: u64,
         #[command(flatten)]
         server: ServerArgs,
     },
-    /// Let time pass in another way
+    /// Set the clock mode
     #[command(after_help = "\
 Examples:
-  miniflow time mode skip      idle time is skipped
-  miniflow time mode x60       a minute each second
-  miniflow time mode real      as on this machine")]
+  miniflow time mode skip      skip idle time
+  miniflow time mode x60       run 60 times as fast
+  miniflow time mode real      follow the machine's clock")]
     Mode {
-        /// `real`, `x60` (60 times as fast), `skip` (idle time is skipped) or `manual` (it stands still)
+        /// `real`, `x60` (60 times as fast), `skip` (skips idle time) or `manual`
         mode: String,
         #[command(flatten)]
         server: ServerArgs,
     },
-    /// Set the clock back to the machine's time; only while no instance is kept
+    /// Set the clock to the machine's time; fails while instances exist
     #[command(after_help = "\
 Examples:
   miniflow time reset
   miniflow time reset --yes")]
     Reset {
-        /// Do not ask
+        /// Do not ask for confirmation
         #[arg(long, short)]
         yes: bool,
         #[command(flatten)]

@@ -16,23 +16,23 @@ use crate::wasm::default_cache_dir;
 
 const EXAMPLES: &str = "\
 Examples:
-  miniflow new my-worker                      one that answers requests
-  miniflow new shop --template workflow       one with a durable Workflow
-  miniflow new .                              in this folder, which has to be empty";
+  miniflow new my-worker                      a Worker with a fetch handler
+  miniflow new shop --template workflow       a Worker with a durable Workflow
+  miniflow new .                              in this folder, which must be empty";
 
-/// Begin a Worker: a package that is served at once, and has a test
+/// Create a new Worker project from a template
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct NewArgs {
-    /// The folder to make
+    /// Folder to create
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 
-    /// What it begins with: an answer to requests, a durable Workflow, the consumer of a queue, or a cron trigger
+    /// Template: a fetch handler, a Workflow, a queue consumer or a cron trigger
     #[arg(long, short, value_enum, default_value_t = Template::Hello)]
     template: Template,
 
-    /// The name of the Worker [default: that of the folder]
+    /// Name of the Worker [default: the folder's name]
     #[arg(long)]
     name: Option<String>,
 }

@@ -21,73 +21,73 @@ use crate::verify::scenario::{Scenario, Stub};
 
 const EXAMPLES: &str = "\
 Examples:
-  miniflow test                                              run every workflow of this folder's Worker once
-  miniflow test --crash-matrix                               kill each of them everywhere
+  miniflow test                                              run every workflow of the Worker once
+  miniflow test --crash-matrix                               kill each workflow at every commit
   miniflow test shop --crash-matrix --workflow orders --params '{\"id\":1}' --event approval='{\"by\":\"Ada\"}'
-  miniflow test shop --crash-matrix --stub answers.json      with answers to what it asks the network
-  miniflow test shop -- npm test                             serve it for tests, which find it at $MINIFLOW_URL
+  miniflow test shop --crash-matrix --stub answers.json      answer its outbound requests from a file
+  miniflow test shop -- npm test                             serve it and run tests against $MINIFLOW_URL
 
-Nothing goes to the network without `--allow-net`: a request that no stub answers gets status 200 and `{}`, and under a command an error.
+Without `--allow-net` no request reaches the network. A request without a stub gets status 200 and `{}`; with COMMAND it fails.
 
-Exit code: 0 when all is well, 1 when a workflow fails or a step is not safe to repeat, 2 when it could not be tried; the one of the command, if
-there is one.";
+Exit codes: 0 on success, 1 if a workflow fails or a step is unsafe to repeat, 2 if the test cannot run. With COMMAND: its
+exit code.";
 
-/// Run the workflows of a Worker, and find steps that are not safe to repeat
+/// Run a Worker's workflows and find steps that are unsafe to repeat
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct TestArgs {
     #[command(flatten)]
     project: ProjectArgs,
 
-    /// Kill each workflow just before and just after everything it records, and compare what comes of it
+    /// Kill each workflow before and after every commit and compare the results
     #[arg(long)]
     crash_matrix: bool,
 
-    /// Run this while the Worker is served at the address in `MINIFLOW_URL`, on a state of its own, with idle time skipped
+    /// Run this command with the Worker's address in `MINIFLOW_URL`
     #[arg(last = true, value_name = "COMMAND", conflicts_with_all = ["crash_matrix", "workflow", "params", "event", "live", "seed", "doubles", "json"])]
     command: Vec<OsString>,
 
-    /// Only this workflow; once for each
+    /// Test only this workflow; repeatable [default: all]
     #[arg(long, value_name = "NAME")]
     workflow: Vec<String>,
 
-    /// The params of the instance, as JSON, or `@FILE`
+    /// Params of the instance, as JSON or `@FILE` [default: {}]
     #[arg(long, value_name = "JSON", value_parser = params)]
     params: Option<Value>,
 
-    /// Send this event when it is waited for; once for each, those of one type in their order [default: the wait times out]
+    /// Send this event when a wait asks for it; repeatable [default: waits time out]
     #[arg(long, value_name = "TYPE=JSON", value_parser = event)]
     event: Vec<(String, Value)>,
 
-    /// Answer requests as this file says: a JSON list of `{"method", "url", "status", "headers", "json" or "body"}`
+    /// Answer outbound requests from this JSON file of stubs
     #[arg(long, value_name = "FILE")]
     stub: Option<PathBuf>,
 
-    /// Let requests that no stub answers go to the network
+    /// Send requests without a matching stub to the network
     #[arg(long)]
     allow_net: bool,
 
-    /// Ask the network again when a body runs again, instead of giving it the first answer
+    /// Send requests again when a body runs again, instead of replaying answers
     #[arg(long, requires = "allow_net")]
     live: bool,
 
-    /// What the runs that are killed twice are drawn from
+    /// Seed for choosing which runs are killed twice
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
 
-    /// How many runs are killed twice
+    /// Number of runs that are killed twice
     #[arg(long, value_name = "N", default_value_t = 20)]
     doubles: usize,
 
-    /// Take it as an error when `run` reads the clock, a random number or the environment of the process outside of a step
+    /// Fail a run that reads the clock, randomness or environment outside a step
     #[arg(long)]
     strict_determinism: bool,
 
-    /// Use what the last build left instead of building
+    /// Use the newest component that was built, without building
     #[arg(long)]
     no_build: bool,
 
-    /// Print what was found as JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }

@@ -31,9 +31,9 @@ Examples:
   miniflow workflows instances follow orders
   miniflow workflows instances send-event orders order-7 --type paid --payload '{\"by\": \"card\"}'
 
-`latest` stands for the id of the newest instance, wherever an id is asked for.";
+`latest` is accepted as the id of the newest instance.";
 
-/// Look at the instances of a workflow, or steer them
+/// List, inspect and control instances of a workflow
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct InstancesArgs {
@@ -44,9 +44,9 @@ pub(super) struct InstancesArgs {
 /// An instance that is to be there.
 #[derive(Debug, Args)]
 struct Named {
-    /// The name of the workflow
+    /// Workflow name
     name: String,
-    /// The id of the instance, or `latest`
+    /// Instance id, or `latest`
     id: String,
     #[command(flatten)]
     place: PlaceArgs,
@@ -61,30 +61,30 @@ Examples:
   miniflow workflows instances list orders --status errored --date-start 2026-11-24 --date-end 2026-11-25
   miniflow workflows instances list orders --json | jq -r '.[].id'")]
     List(ListArgs),
-    /// Show an instance: its steps with their attempts, what it waits for, and how it ended
+    /// Show one instance with its steps, attempts, waits and result
     #[command(after_help = "\
 Examples:
-  miniflow workflows instances describe orders            the newest
+  miniflow workflows instances describe orders            show the newest
   miniflow workflows instances describe orders order-7
   miniflow workflows instances describe orders order-7 --no-step-output")]
     Describe(DescribeArgs),
-    /// Show what happens to an instance as it happens, from its beginning to its end
+    /// Print the events of an instance, live, until it ends
     ///
-    /// The exit code is 0 when it completes, and 1 when it fails or is terminated.
+    /// The exit code is 0 if the instance completes and 1 if it fails or is terminated.
     #[command(after_help = "\
 Examples:
-  miniflow workflows instances follow orders              the newest
+  miniflow workflows instances follow orders              show the newest
   miniflow workflows instances follow orders order-7 --json | jq -r .type")]
     Follow {
-        /// The name of the workflow
+        /// Workflow name
         name: String,
-        /// The id of the instance
+        /// Instance id
         #[arg(default_value = LATEST)]
         id: String,
         #[command(flatten)]
         place: PlaceArgs,
     },
-    /// Send an event to an instance, which waits for it or will
+    /// Send an event to an instance; it is kept until the instance waits for it
     #[command(after_help = "\
 Examples:
   miniflow workflows instances send-event orders order-7 --type paid
@@ -92,31 +92,31 @@ Examples:
     SendEvent {
         #[command(flatten)]
         instance: Named,
-        /// The type of the event, as `waitForEvent` names it
+        /// Event type, as passed to `waitForEvent`
         #[arg(long = "type", value_name = "TYPE")]
         event_type: String,
-        /// What it brings, as JSON
+        /// Event payload, as JSON
         #[arg(long, value_name = "JSON", value_parser = input::json, default_value = "{}")]
         payload: JsonText,
     },
-    /// Pause an instance, once the steps that run are finished
+    /// Pause an instance after its running steps finish
     #[command(after_help = "\
 Examples:
   miniflow workflows instances pause orders order-7")]
     Pause(Named),
-    /// Let a paused instance go on
+    /// Resume a paused instance
     #[command(after_help = "\
 Examples:
   miniflow workflows instances resume orders order-7")]
     Resume(Named),
-    /// Run an instance again, from its beginning or from a step
+    /// Restart an instance from the beginning or from a step
     #[command(after_help = "\
 Examples:
   miniflow workflows instances restart orders order-7
   miniflow workflows instances restart orders order-7 --from-step-name charge
   miniflow workflows instances restart orders order-7 --from-step-name nap --from-step-count 2 --from-step-type sleep")]
     Restart(RestartArgs),
-    /// End an instance
+    /// Terminate an instance
     #[command(after_help = "\
 Examples:
   miniflow workflows instances terminate orders order-7
@@ -124,36 +124,36 @@ Examples:
     Terminate {
         #[command(flatten)]
         instance: Named,
-        /// Undo its steps first, as far as they say how
+        /// Run the rollback handlers of its steps first
         #[arg(long)]
         rollback: bool,
     },
-    /// End all instances of a workflow that are not finished
+    /// Terminate all unfinished instances of a workflow
     #[command(after_help = "\
 Examples:
   miniflow workflows instances terminate-all orders
   miniflow workflows instances terminate-all orders --status waiting")]
     TerminateAll {
-        /// The name of the workflow
+        /// Workflow name
         name: String,
-        /// Only those of this status
+        /// Select only instances with this status [default: all]
         #[arg(long, value_parser = ["queued", "running", "paused", "waitingForPause", "waiting"])]
         status: Option<String>,
         #[command(flatten)]
         place: PlaceArgs,
     },
-    /// Remove instances with everything recorded of them; one that runs is stopped
+    /// Delete instances with their journals; running ones are stopped
     #[command(after_help = "\
 Examples:
   miniflow workflows instances delete orders order-7 order-8
-  miniflow workflows instances delete orders --filename ids.json    a JSON array of ids, at most 100")]
+  miniflow workflows instances delete orders --filename ids.json    delete the ids in a JSON array")]
     Delete {
-        /// The name of the workflow
+        /// Workflow name
         name: String,
-        /// The ids of the instances, or `latest`
+        /// Instance ids, or `latest`
         #[arg(value_name = "ID", required_unless_present = "filename")]
         ids: Vec<String>,
-        /// Further ids: a file with a JSON array of them
+        /// Also delete the ids in this file, a JSON array of at most 100
         #[arg(long, value_name = "FILE")]
         filename: Option<PathBuf>,
         #[command(flatten)]
@@ -163,26 +163,26 @@ Examples:
 
 #[derive(Debug, Args)]
 struct ListArgs {
-    /// The name of the workflow
+    /// Workflow name
     name: String,
-    /// Oldest first
+    /// List the oldest instances first [default: newest first]
     #[arg(long)]
     reverse: bool,
-    /// Only those of this status
+    /// Select only instances with this status [default: all]
     #[arg(long, value_parser = [
         "queued", "running", "paused", "errored", "terminated", "complete", "waiting", "waitingForPause", "rollingBack",
     ])]
     status: Option<String>,
-    /// Only those created from this moment on, such as `2026-11-25` or `2026-11-25T12:00:00Z`
+    /// Select instances created at or after this date or RFC 3339 time
     #[arg(long, value_parser = input::from)]
     date_start: Option<String>,
-    /// Only those created until this moment; a day is included
+    /// Select instances created up to this RFC 3339 time, or through this date
     #[arg(long, value_parser = input::until)]
     date_end: Option<String>,
-    /// The page
+    /// Page number, from 1
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), default_value_t = 1)]
     page: u64,
-    /// Instances of a page: 1 to 100
+    /// Instances a page, 1 to 100
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100), default_value_t = 25)]
     per_page: u64,
     #[command(flatten)]
@@ -191,18 +191,18 @@ struct ListArgs {
 
 #[derive(Debug, Args)]
 struct DescribeArgs {
-    /// The name of the workflow
+    /// Workflow name
     name: String,
-    /// The id of the instance
+    /// Instance id
     #[arg(default_value = LATEST)]
     id: String,
-    /// Leave out what steps returned
+    /// Omit step outputs
     #[arg(long)]
     no_step_output: bool,
-    /// Show what steps returned, which is what is done anyway
+    /// Show step outputs (the default)
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     step_output: bool,
-    /// Characters of an output that are shown
+    /// Truncate step outputs to this many characters
     #[arg(long, default_value_t = 5000)]
     truncate_output_limit: usize,
     #[command(flatten)]
@@ -213,13 +213,13 @@ struct DescribeArgs {
 struct RestartArgs {
     #[command(flatten)]
     instance: Named,
-    /// The step to begin at, without its number: what was recorded before it is kept
+    /// Restart at the step with this name; earlier results are kept
     #[arg(long, value_name = "STEP")]
     from_step_name: Option<String>,
-    /// Which of the steps of that name [default: 1]
+    /// Occurrence of `--from-step-name`, from 1 [default: 1]
     #[arg(long, value_name = "N", requires = "from_step_name", value_parser = clap::value_parser!(u32).range(1..))]
     from_step_count: Option<u32>,
-    /// What kind of step it is [default: do]
+    /// Kind of the step in `--from-step-name` [default: do]
     #[arg(long, value_name = "TYPE", requires = "from_step_name")]
     from_step_type: Option<StepType>,
 }

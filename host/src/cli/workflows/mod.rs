@@ -23,16 +23,16 @@ use crate::report::{self, Style, terminal};
 
 const EXAMPLES: &str = "\
 Examples:
-  miniflow workflows list                                   every workflow, with how many instances it has
-  miniflow workflows trigger orders '{\"total\": 7}'          start an instance
-  miniflow workflows instances describe orders              what the newest instance of it has done
+  miniflow workflows list                                   list workflows and their instance counts
+  miniflow workflows trigger orders '{\"total\": 7}'          create an instance
+  miniflow workflows instances describe orders              show the newest instance
   miniflow workflows instances list orders --status errored
 
-A command that changes something needs a server that runs; the others read what is kept when there is none.
+Commands that change something need a running server. The others read the state folder if no server runs.
 
-Exit codes: 0, 1 if the command failed, 2 if its arguments make no sense.";
+Exit codes: 0 on success, 1 if the command fails, 2 if the arguments are invalid.";
 
-/// Look at workflows and steer their instances
+/// List and manage workflows and their instances
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct WorkflowsArgs {
@@ -42,58 +42,58 @@ pub(super) struct WorkflowsArgs {
 
 #[derive(Debug, Subcommand)]
 enum WorkflowsCommand {
-    /// List the workflows, with how many instances have which status
+    /// List workflows with their number of instances by status
     #[command(after_help = "\
 Examples:
   miniflow workflows list
   miniflow workflows list --json | jq -r '.[].name'")]
     List {
-        /// The page
+        /// Page number, from 1
         #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
         page: Option<u64>,
-        /// Workflows of a page: 1 to 100
+        /// Workflows a page, 1 to 100
         #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100))]
         per_page: Option<u64>,
         #[command(flatten)]
         read: ReadArgs,
     },
-    /// Show a workflow
+    /// Show one workflow
     #[command(after_help = "\
 Examples:
   miniflow workflows describe orders")]
     Describe {
-        /// The name of the workflow
+        /// Workflow name
         name: String,
         #[command(flatten)]
         read: ReadArgs,
     },
-    /// Start an instance of a workflow
+    /// Create an instance of a workflow
     #[command(after_help = "\
 Examples:
   miniflow workflows trigger orders
   miniflow workflows trigger orders '{\"total\": 7}' --id order-7
-  miniflow workflows trigger orders --follow              and show what happens to it until it ends")]
+  miniflow workflows trigger orders --follow              and print its events until it ends")]
     Trigger {
-        /// The name of the workflow
+        /// Workflow name
         name: String,
-        /// What it is given, as JSON [default: {}]
+        /// Params of the instance, as JSON [default: {}]
         #[arg(value_parser = input::params)]
         params: Option<Params>,
-        /// The id of the instance [default: a random one]
+        /// Instance id [default: a random UUID]
         #[arg(long)]
         id: Option<String>,
-        /// Show what happens to it, until it ends; the exit code is 0 when it completes, else 1
+        /// Print events until the instance ends; exit code 1 unless it completes
         #[arg(long)]
         follow: bool,
         #[command(flatten)]
         place: PlaceArgs,
     },
-    /// Remove all instances of a workflow; the workflow stays as long as the configuration has it
+    /// Delete all instances of a workflow; the workflow itself stays configured
     #[command(after_help = "\
 Examples:
   miniflow workflows delete orders")]
     Delete {
-        /// The name of the workflow
+        /// Workflow name
         name: String,
         #[command(flatten)]
         place: PlaceArgs,

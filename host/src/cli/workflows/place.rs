@@ -31,7 +31,7 @@ const PORT: u16 = 8787;
 /// The server that a command is about, and how it answers.
 #[derive(Debug, Clone, Args)]
 pub(super) struct PlaceArgs {
-    /// The port of the server [default: `dev.port` of the configuration, or 8787]
+    /// Port of the running server [default: `dev.port`, or 8787]
     #[arg(long, env = "MINIFLOW_PORT", hide_env_values = true, value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
 
@@ -39,23 +39,23 @@ pub(super) struct PlaceArgs {
     #[arg(long)]
     pub(super) json: bool,
 
-    /// The configuration of the Worker, or its folder [default: this folder]
+    /// Folder or configuration of the Worker [default: this folder]
     #[arg(short, long, env = "MINIFLOW_CONFIG", hide_env_values = true, value_name = "PATH")]
     config: Option<PathBuf>,
 
-    /// Work in this folder: all paths are relative to it
+    /// Change to this folder first; relative paths start there
     #[arg(long, env = "MINIFLOW_CWD", hide_env_values = true, value_name = "FOLDER")]
     cwd: Option<PathBuf>,
 
-    /// The environment of the configuration [default: $CLOUDFLARE_ENV]
+    /// Use this environment of the configuration [default: $CLOUDFLARE_ENV]
     #[arg(short, long, env = "MINIFLOW_ENV", hide_env_values = true, value_name = "NAME")]
     env: Option<String>,
 
-    /// Taken, and without effect: everything is local
+    /// Accepted without effect: every command is local
     #[arg(long, hide = true)]
     local: bool,
 
-    /// Taken, and without effect: secrets are not needed here
+    /// Accepted without effect: this command reads no secrets
     #[arg(long, hide = true)]
     env_file: Vec<PathBuf>,
 }
@@ -66,7 +66,7 @@ pub(super) struct ReadArgs {
     #[command(flatten)]
     pub(super) place: PlaceArgs,
 
-    /// Read what is kept in this folder, whether or not a server runs
+    /// Read this state folder instead of asking a server
     #[arg(long, value_name = "FOLDER", conflicts_with = "port")]
     persist_to: Option<PathBuf>,
 }
