@@ -12,7 +12,7 @@ use super::State;
 use crate::bindings::durable_objects_world::exports::miniflow::worker::durable_objects as wit;
 use crate::bindings::miniflow::worker::types as wit_types;
 use crate::http_api::{request_from_host, response_to_host};
-use crate::{Env, Error, Request, Response, Result, start};
+use crate::{Env, Error, Method, Request, Response, Result, start};
 
 /// A Durable Object class, to be implemented for a struct marked with `#[durable_object]`.
 ///
@@ -155,8 +155,10 @@ impl wit::Guest for ObjectsExport {
     }
 
     async fn fetch(request: types::Request) -> Result<types::Response, wit_types::Error> {
-        let answer = async { object()?.fetch(request_from_host(request)).await };
-        let answer = answer.await.and_then(response_to_host);
+        let request = request_from_host(request);
+        let to_head = request.method() == Method::Head;
+        let answer = async { object()?.fetch(request).await };
+        let answer = answer.await.and_then(|response| response_to_host(response, to_head));
         // The caller logs it, or deals with it.
         answer.map_err(|error| error.to_recorded())
     }

@@ -7,6 +7,7 @@ mod body;
 mod builder;
 mod cors;
 mod fetch;
+mod framing;
 mod headers;
 mod method;
 mod request;

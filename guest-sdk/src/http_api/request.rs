@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use super::framing::check_request;
 use super::{Body, ByteStream, Headers, Method};
 use crate::{Error, Result};
 
@@ -38,7 +39,7 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// When `url` is not an absolute URL.
+    /// When `url` is not an absolute URL; when the method is `GET` or `HEAD` and there is a body.
     pub fn new_with_init<I>(url: &str, init: I) -> Result<Self>
     where
         I: TryInto<RequestInit>,
@@ -46,12 +47,14 @@ impl Request {
     {
         let url: Url = url.parse().map_err(|error| Error::from(format!("`{url}` is not a URL: {error}")))?;
         let init = init.try_into().map_err(Into::into)?;
+        let body = init.body.unwrap_or_default();
+        check_request(&init.method, &body)?;
         Ok(Self {
             method: init.method,
             path: url[url::Position::BeforePath..url::Position::AfterQuery].to_owned(),
             origin: url[..url::Position::BeforePath].to_owned().into(),
             headers: init.headers.into(),
-            body: init.body.unwrap_or_default(),
+            body,
             redirect: init.redirect,
         })
     }

@@ -111,11 +111,13 @@ impl Response {
     ///
     /// # Errors
     ///
-    /// When `status` is not between 300 and 399, or `url` is not allowed in a header.
+    /// When `status` is not 301, 302, 303, 307 or 308, or `url` is not allowed in a header.
     #[expect(clippy::needless_pass_by_value, reason = "the signature of the `worker` crate")]
     pub fn redirect_with_status(url: Url, status: u16) -> Result<Self> {
-        if !(300..=399).contains(&status) {
-            return Err(format!("{status} is not the status of a redirection: it must be 300 to 399").into());
+        if !matches!(status, 301 | 302 | 303 | 307 | 308) {
+            let text =
+                format!("{status} is not a redirect status code. It must be one of: 301, 302, 303, 307, or 308.");
+            return Err(text.into());
         }
         let response = Self::empty()?.with_status(status);
         response.headers.set("location", url.as_str())?;

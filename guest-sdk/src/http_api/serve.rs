@@ -4,7 +4,7 @@ use std::future::Future;
 
 use wasip3::http::types::{self, ErrorCode};
 
-use super::{Request, Response, wasi};
+use super::{Method, Request, Response, wasi};
 use crate::{Context, Env, Error, Result, console_error, start};
 
 /// Answers one request with the user's handler.
@@ -25,12 +25,14 @@ where
     R: Future<Output = Result<Response>>,
 {
     start::run_once();
-    let answer = handler(wasi::request_from_host(request), Env::new(), Context::new()).await;
+    let request = wasi::request_from_host(request);
+    let to_head = request.method() == Method::Head;
+    let answer = handler(request, Env::new(), Context::new()).await;
     answer
-        .and_then(wasi::response_to_host)
+        .and_then(|response| wasi::response_to_host(response, to_head))
         .or_else(|error| {
             console_error!("{}: {error}", error.name());
-            wasi::response_to_host(failure(&error, respond_with_errors)?)
+            wasi::response_to_host(failure(&error, respond_with_errors)?, to_head)
         })
         .map_err(|error| ErrorCode::InternalError(Some(error.to_string())))
 }

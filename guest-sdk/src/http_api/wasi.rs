@@ -10,6 +10,7 @@ use wasip3::wit_bindgen::{FutureReader, FutureWriter, StreamReader, StreamResult
 use wasip3::{wit_future, wit_stream};
 
 use super::body::{Body, Inner};
+use super::framing::{check_response, frame_request, frame_response, is_null_body};
 use super::route::{ROUTE_HEADER, Route};
 use super::{Headers, Method, Request, Response};
 use crate::{Error, Result, console_error};
@@ -20,12 +21,13 @@ type Trailers = Result<Option<types::Trailers>, ErrorCode>;
 const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Fields of one connection, which HTTP does not let a Worker choose, and `host`, which is the URI's authority.
-const CONNECTION_FIELDS: [&str; 8] = [
+const CONNECTION_FIELDS: [&str; 9] = [
     "connection",
     "host",
     "http2-settings",
     "keep-alive",
     "proxy-connection",
+    "te",
     "transfer-encoding",
     "trailer",
     "upgrade",
@@ -73,6 +75,16 @@ impl Incoming {
             Some(Scheme::Http) | None => "http".to_owned(),
         };
         format!("{scheme}://{}", request.get_authority().unwrap_or_default())
+    }
+
+    /// Returns the length that the message declares.
+    pub(super) fn length(&self) -> Option<HeaderValue> {
+        let fields = match self {
+            Self::Request(request) => request.get_headers(),
+            Self::Response(response) => response.get_headers(),
+        };
+        let lengths = fields.get(http::header::CONTENT_LENGTH.as_str());
+        HeaderValue::try_from(lengths.into_iter().next()?).ok()
     }
 
     pub(super) fn open(self) -> Opened {
@@ -136,10 +148,12 @@ pub(crate) fn request_from_host(request: types::Request) -> Request {
     Request::incoming(method, path, Body(Inner::Incoming(Incoming::Request(request))))
 }
 
-/// Hands a response to the host.
-pub(crate) fn response_to_host(response: Response) -> Result<types::Response> {
+/// Hands a response to the host; `to_head`: the method of the request was `HEAD`.
+pub(crate) fn response_to_host(response: Response, to_head: bool) -> Result<types::Response> {
     let (status, headers, body) = response.into_parts();
-    let (contents, trailers) = body_to_host(body, &headers);
+    check_response(status, &body)?;
+    headers.with_map(|map| frame_response(status, map, &body, to_head));
+    let (contents, trailers) = body_to_host(if to_head { Body::empty() } else { body });
     let (response, _sent) = types::Response::new(fields(headers)?, contents, trailers);
     response.set_status_code(status).map_err(|()| Error::from(format!("{status} is not an HTTP status")))?;
     Ok(response)
@@ -161,7 +175,8 @@ pub(super) async fn send(
     if let Some(route) = route {
         headers.set(ROUTE_HEADER, route.header())?;
     }
-    let (contents, trailers) = body_to_host(body, &headers);
+    headers.with_map(|map| frame_request(method, map, &body));
+    let (contents, trailers) = body_to_host(body);
     let (request, _sent) = types::Request::new(fields(headers)?, contents, trailers, None);
     let scheme = match url.scheme() {
         "http" => Scheme::Http,
@@ -184,7 +199,10 @@ pub(super) async fn send(
     let status = response.get_status_code();
     let incoming = Incoming::Response(response);
     let headers = incoming.headers();
-    Ok(Response::from_parts(status, headers, Body(Inner::Incoming(incoming))))
+    // The length in an answer to `HEAD` is that of a body which does not come.
+    let has_body = *method != Method::Head && !is_null_body(status);
+    let body = if has_body { Inner::Incoming(incoming) } else { Inner::Empty };
+    Ok(Response::from_parts(status, headers, Body(body)))
 }
 
 fn method_to_host(method: &Method) -> types::Method {
@@ -212,8 +230,8 @@ fn fields(headers: Headers) -> Result<Fields> {
     Fields::from_list(&list).map_err(|error| format!("the headers were refused: {error:?}").into())
 }
 
-/// Returns what the host reads the body from. A length that is known is declared, so that HTTP/1 needs no chunks.
-fn body_to_host(body: Body, headers: &Headers) -> (Option<StreamReader<u8>>, FutureReader<Trailers>) {
+/// Returns what the host reads the body from.
+fn body_to_host(body: Body) -> (Option<StreamReader<u8>>, FutureReader<Trailers>) {
     match body.0 {
         Inner::Incoming(incoming) => {
             let Opened { contents, trailers, .. } = incoming.open();
@@ -225,7 +243,6 @@ fn body_to_host(body: Body, headers: &Headers) -> (Option<StreamReader<u8>>, Fut
             (None, trailers)
         }
         Inner::Bytes(bytes) => {
-            headers.with_map(|map| map.insert(http::header::CONTENT_LENGTH, bytes.len().into()));
             let (mut writer, contents, end, trailers) = body_channel();
             drop(wit_bindgen::spawn_local(async move {
                 if writer.write_all(bytes).await.is_empty() {

@@ -14,6 +14,7 @@ mod compiler;
 pub mod console;
 pub mod determinism;
 pub mod engine;
+mod framing;
 mod gate;
 mod generation;
 pub mod inward;
@@ -37,6 +38,7 @@ mod workers;
 
 pub use compiler::Compiler;
 pub use engine::{EngineError, EngineOptions, default_cache_dir};
+pub(crate) use framing::answer;
 pub use generation::{Class, Generation, Slot};
 pub(crate) use loader::hash;
 pub use loader::{LoadError, Loader};

@@ -11,14 +11,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future;
+use http::header;
 use http_body::{Body, Frame, SizeHint};
 use miniflow_runtime::Run;
 use miniflow_runtime::clock::real;
 use miniflow_runtime::run::Busy;
 use wasmtime_wasi_http::p2::bindings::http::types as p2;
 use wasmtime_wasi_http::p3::bindings::http::types as p3;
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
+use super::framing::OF_CONNECTION;
 use super::inward::{Call, CallError, DEPTH_MAX, Depth, Target, route};
 use super::outside::{self, Deed, Doer};
 use super::sending::{self, Connection};
@@ -50,12 +52,17 @@ impl Outbound {
 type Sending = Box<dyn Future<Output = Result<(http::Response<WasiBody>, Connection), Error>> + Send>;
 
 impl WasiHttpHooks for Outbound {
+    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        Arc::new(|name| OF_CONNECTION.contains(name))
+    }
+
     fn send_request(
         &mut self,
         mut request: http::Request<WasiBody>,
         options: Option<RequestOptions>,
         _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Sending {
+        request.headers_mut().remove(header::TE);
         let run = self.0.run.clone();
         let busy = run.as_ref().filter(|run| !run.is_trial()).map(Run::busy);
         let object = self.0.object.clone();

@@ -26,6 +26,7 @@ mod keys;
 mod kit;
 mod kv;
 mod limits;
+mod messages;
 mod network;
 mod new;
 mod objects;

@@ -25,7 +25,9 @@ fn port(sink: &Sink) -> &str {
 }
 
 /// A server of one connection: what it does is `serve`.
-pub(crate) fn listen(serve: impl FnOnce(TcpStream) + Send + 'static) -> (String, thread::JoinHandle<()>) {
+pub(crate) fn listen<T: Send + 'static>(
+    serve: impl FnOnce(TcpStream) -> T + Send + 'static,
+) -> (String, thread::JoinHandle<T>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     (address, thread::spawn(move || serve(listener.accept().unwrap().0)))

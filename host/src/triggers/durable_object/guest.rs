@@ -24,7 +24,7 @@ use crate::bindings::logging::Level;
 use crate::wasm::bindings::exports::miniflow::worker::durable_objects::{AlarmInfo, Guest, Object};
 use crate::wasm::bindings::miniflow::worker::types::Error;
 use crate::wasm::inward::CallError;
-use crate::wasm::{Generation, GuestState};
+use crate::wasm::{self, Generation, GuestState};
 
 /// How long an object lives without events.
 const IDLE_MAX: Duration = Duration::from_secs(10);
@@ -170,7 +170,7 @@ fn fetch<'a>(
                     let response = store.get().http().table.delete(response)?;
                     response.into_http(&mut store, sent)
                 })?;
-                Ok(response)
+                wasm::answer(response).map_err(|error| CallError(error.to_string()))
             }
             Err(error) => Err(CallError(error.message)),
         };

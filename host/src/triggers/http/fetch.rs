@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, Method, Request, Response, Uri, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -20,13 +20,14 @@ use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode as P3ErrorCode;
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::answer;
+use super::flushed::Flushed;
 use super::instances::{Instances, Label, Ticket};
 use super::server::Service;
 use super::unread::Unread;
 use crate::bindings::logging::{Level, LogLine};
 use crate::wasm::inward::{self, CallError};
 use crate::wasm::limits::Presence;
-use crate::wasm::{Death, Generation, Slot};
+use crate::wasm::{self, Death, Generation, Slot};
 
 /// Requests in flight at a time: each may need an instance, and the pool has a part for them.
 const IN_FLIGHT_MAX: usize = 256;
@@ -96,7 +97,7 @@ impl Fetch {
             return answer::no_websocket(request.uri().path());
         }
         match self.ask(request, 0).await {
-            Ok(response) => without_content(response),
+            Ok(response) => response.map(|body| Flushed::new(body).boxed_unsync()),
             Err(Failure::NoFetch { worker, classes }) => answer::no_fetch(&worker, classes),
             Err(Failure::Overloaded) => answer::overloaded(IN_FLIGHT_MAX),
             Err(Failure::Failed { worker, label, why }) => answer::failed(&worker, &label, &why),
@@ -131,6 +132,14 @@ impl Fetch {
         let client = here.client.take();
         match answered {
             Ok(response) => {
+                let response = match wasm::answer(response) {
+                    Ok(response) => response,
+                    Err(error) => {
+                        let why = error.to_string();
+                        log_failure(generation, &label, &why);
+                        return Err(Failure::Failed { worker: worker(), label, why });
+                    }
+                };
                 let left = length(response.headers());
                 Ok(response.map(|body| Held { body, left, begun: None, client, _turn: turn }.boxed_unsync()))
             }
@@ -199,15 +208,6 @@ impl Shared {
     }
 }
 
-/// Takes the length off an answer that has no content by its status, whatever the guest said of it: what would be sent next on the
-/// connection might be read as that content. The content itself is never sent.
-fn without_content(mut response: Response<WasiBody>) -> Response<WasiBody> {
-    if matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-        response.headers_mut().remove(header::CONTENT_LENGTH);
-    }
-    response
-}
-
 /// Gives the request the URL that the client meant: hyper has the path only, the rest is in `Host`.
 fn absolute<B>(mut request: Request<B>, local: SocketAddr) -> Result<Request<B>, &'static str> {
     if request.method() == Method::CONNECT {
@@ -259,6 +259,11 @@ async fn explain(
     } else {
         text
     };
+    log_failure(generation, label, &why);
+    why
+}
+
+fn log_failure(generation: &Generation, label: &Label, why: &str) {
     generation.services().logs.line(LogLine {
         level: Level::Error,
         message: format!("{label}: {why}"),
@@ -266,7 +271,6 @@ async fn explain(
         instance: None,
         step: None,
     });
-    why
 }
 
 /// The length that a response says it has.

@@ -9,6 +9,7 @@
 
 mod answer;
 mod fetch;
+mod flushed;
 mod instances;
 mod not_built;
 mod server;

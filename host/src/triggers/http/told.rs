@@ -1,7 +1,7 @@
 //! One line in the log for each request.
 //!
 //! Promises: it is said when the answer begins, and how long that took; also when the client did not wait for it. A client that goes away
-//! before it has the whole answer has a second line. What is asked of the server itself, under `/cdn-cgi/`, is said at level debug, as
+//! before it has the whole answer has a second line, and so has an answer that the Worker breaks off. What is asked of the server itself, under `/cdn-cgi/`, is said at level debug, as
 //! clients ask it again and again. Never does: change a request or an answer.
 
 use std::net::SocketAddr;
@@ -75,8 +75,17 @@ struct Asked {
     is_named: bool,
     since: Stopwatch,
     status: Option<StatusCode>,
-    /// The client has all that there is for it.
+    /// The client has all that there is for it, or it was told why not.
     over: bool,
+}
+
+/// How an exchange went on.
+#[derive(Clone, Copy)]
+enum Turn<'a> {
+    Answered,
+    ClientGone,
+    /// The Worker did not end the answer that it began.
+    BrokenOff(&'a str),
 }
 
 impl Drop for Asked {
@@ -85,8 +94,8 @@ impl Drop for Asked {
             return;
         }
         match self.status {
-            Some(_) => self.tell("request_left", true),
-            None => self.tell("request", true),
+            Some(_) => self.tell("request_left", Turn::ClientGone),
+            None => self.tell("request", Turn::ClientGone),
         }
     }
 }
@@ -94,35 +103,45 @@ impl Drop for Asked {
 impl Asked {
     fn answered(&mut self, status: StatusCode) {
         self.status = Some(status);
-        self.tell("request", false);
-        let has_no_body = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        self.tell("request", Turn::Answered);
+        let has_no_body =
+            matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED);
         self.over = has_no_body || self.method == Method::HEAD;
     }
 
-    /// `gone`: the client went away.
-    fn tell(&self, kind: &'static str, gone: bool) {
+    fn broken_off(&mut self, why: &str) {
+        if !self.over {
+            self.over = true;
+            self.tell("request_broken", Turn::BrokenOff(why));
+        }
+    }
+
+    fn tell(&self, kind: &'static str, turn: Turn<'_>) {
         let duration_ms = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         let (method, path, query) = (self.method.as_str(), self.uri.path(), self.uri.query());
         let status = self.status.map(|status| status.as_u16());
-        let (worker, line) = (self.worker.as_deref(), self.line(gone, duration_ms));
-        if worker.is_some() {
+        let (worker, line) = (self.worker.as_deref(), self.line(turn, duration_ms));
+        if matches!(turn, Turn::BrokenOff(_)) {
+            tracing::warn!(kind, worker, method, path, query, status, duration_ms, "{line}");
+        } else if worker.is_some() {
             tracing::info!(kind, worker, method, path, query, status, duration_ms, "{line}");
         } else {
             tracing::debug!(kind, method, path, query, status, duration_ms, "{line}");
         }
     }
 
-    fn line(&self, gone: bool, duration_ms: u64) -> String {
+    fn line(&self, turn: Turn<'_>, duration_ms: u64) -> String {
         let of = match &self.worker {
             Some(worker) if self.is_named => format!("{worker} "),
             _ => String::new(),
         };
         let path = shortened(self.uri.path_and_query().map_or("/", |path| path.as_str()));
         let answer = self.status.map(|status| format!(" {}", status.as_u16())).unwrap_or_default();
-        let end = match self.status {
-            _ if !gone => "",
-            Some(_) => ": the client went away before the end of the answer",
-            None => ": the client went away",
+        let end = match (turn, self.status) {
+            (Turn::Answered, _) => String::new(),
+            (Turn::ClientGone, Some(_)) => ": the client went away before the end of the answer".to_owned(),
+            (Turn::ClientGone, None) => ": the client went away".to_owned(),
+            (Turn::BrokenOff(why), _) => format!(": the answer broke off: {why}"),
         };
         format!("{of}{} {path}{answer}{end} ({duration_ms} ms)", self.method)
     }
@@ -147,8 +166,18 @@ impl http_body::Body for Sent {
                 let bytes = frame.data_ref().map_or(0, |data| u64::try_from(data.len()).unwrap_or(u64::MAX));
                 self.left = self.left.map(|left| left.saturating_sub(bytes));
             }
-            // Also when the Worker breaks it off: that is no doing of the client.
-            Poll::Ready(_) => self.asked.over = true,
+            Poll::Ready(Some(Err(error))) => {
+                let why = error.to_string();
+                self.asked.broken_off(&why);
+            }
+            // The Worker declared a length that it did not keep.
+            Poll::Ready(None) => match self.left {
+                Some(left) if left > 0 => {
+                    let why = format!("{left} bytes of its declared length are missing");
+                    self.asked.broken_off(&why);
+                }
+                _ => self.asked.over = true,
+            },
             Poll::Pending => {}
         }
         polled
@@ -182,7 +211,12 @@ mod tests {
     use super::*;
 
     fn line(worker: Option<&str>, is_named: bool, uri: &str, status: Option<u16>, gone: bool) -> String {
-        let asked = Asked {
+        let turn = if gone { Turn::ClientGone } else { Turn::Answered };
+        asked(worker, is_named, uri, status).line(turn, 12)
+    }
+
+    fn asked(worker: Option<&str>, is_named: bool, uri: &str, status: Option<u16>) -> Asked {
+        Asked {
             method: Method::POST,
             uri: uri.parse().unwrap(),
             worker: worker.map(Arc::from),
@@ -190,8 +224,7 @@ mod tests {
             since: Stopwatch::start(),
             status: status.map(|status| StatusCode::from_u16(status).unwrap()),
             over: true,
-        };
-        asked.line(gone, 12)
+        }
     }
 
     #[test]
@@ -202,6 +235,8 @@ mod tests {
         assert_eq!(line(Some("shop"), false, "/slow", None, true), "POST /slow: the client went away (12 ms)");
         let left = line(Some("shop"), false, "/", Some(200), true);
         assert_eq!(left, "POST / 200: the client went away before the end of the answer (12 ms)");
+        let broken = asked(Some("shop"), false, "/", Some(200)).line(Turn::BrokenOff("gone"), 12);
+        assert_eq!(broken, "POST / 200: the answer broke off: gone (12 ms)");
     }
 
     #[test]

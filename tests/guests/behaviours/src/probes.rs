@@ -87,7 +87,9 @@ pub async fn route(mut req: Request, env: Env, ctx: Context) -> Result<Response>
             }))
         }
         "/answer" => {
-            let response = Response::ok("answer")?.with_status(query.status.unwrap_or(200));
+            let status = query.status.unwrap_or(200);
+            let has_body = !matches!(status, 204 | 205 | 304);
+            let response = if has_body { Response::ok("answer")? } else { Response::empty()? }.with_status(status);
             response.headers().append("set-cookie", "a=1")?;
             response.headers().append("set-cookie", "b=2")?;
             Ok(response)

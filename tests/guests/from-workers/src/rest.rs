@@ -12,7 +12,9 @@ pub(crate) async fn all() -> Result<Response> {
     let duration = Duration::from_millis(1);
     Delay::from(duration).await;
     let passed = Date::now().as_millis() > n;
-    let mut used = Request::new_with_init("http://name.invalid/", RequestInit::new().with_body(Some("x".into())))?;
+    let mut init = RequestInit::new();
+    init.with_method(Method::Post).with_body(Some("x".into()));
+    let mut used = Request::new_with_init("http://name.invalid/", &init)?;
     let _ = used.bytes().await?;
     let io = Err(std::io::Error::other("io"));
     let errors = [

@@ -3,7 +3,8 @@
 //! `POST` answers the body; `GET /?http://…` asks there, waits for a second at most, and answers what it was told or why not. The second is for the
 //! first byte; with the path `/connecting` it is for the connection, with `/between` for each further byte. `GET /clocks` answers what the clocks say,
 //! and which waits at the ends of their ranges are over; `GET /leap` says `waits` on the console and answers which of two waits is over first, of
-//! an hour and for ever, and what the clocks say then.
+//! an hour and for ever, and what the clocks say then. `GET /status?N` answers with that status; `GET /longer` declares a length that its body
+//! does not have.
 
 use wasip2::clocks::monotonic_clock::{self, subscribe_duration, subscribe_instant};
 use wasip2::clocks::wall_clock;
@@ -16,6 +17,8 @@ async fn main(request: Request<Body>) -> Result<Response<Body>, Error> {
     match request.uri().path() {
         "/clocks" => return Ok(Response::new(clocks().into())),
         "/leap" => return Ok(Response::new(leap().into())),
+        "/status" => return Ok(Response::builder().status(status(&request)).body(Body::empty())?),
+        "/longer" => return Ok(Response::builder().header("content-length", "1234").body("twelve bytes".into())?),
         _ => {}
     }
     if request.method() == Method::POST {
@@ -27,6 +30,11 @@ async fn main(request: Request<Body>) -> Result<Response<Body>, Error> {
         Err(error) => format!("{error:?}"),
     };
     Ok(Response::new(text.into()))
+}
+
+/// The status that the query names.
+fn status(request: &Request<Body>) -> u16 {
+    request.uri().query().and_then(|query| query.parse().ok()).unwrap_or(200)
 }
 
 /// Which of these waits are over when one of them is, and what the clocks say then.
