@@ -15,6 +15,7 @@ pub mod report;
 pub mod server;
 pub mod session;
 pub mod triggers;
+mod urls;
 pub mod verify;
 pub mod wasm;
 

@@ -15,6 +15,7 @@ mod response;
 mod route;
 mod router;
 mod serve;
+mod target;
 mod wasi;
 
 pub use body::{Body, ByteStream};

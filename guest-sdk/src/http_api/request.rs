@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::framing::check_request;
+use super::target::normalized;
 use super::{Body, ByteStream, Headers, Method};
 use crate::{Error, Result};
 
@@ -16,8 +17,8 @@ use crate::{Error, Result};
 /// host when they are asked for.
 pub struct Request {
     method: Method,
-    /// With the query.
-    path: String,
+    /// Path and query, in the form of the URL Standard.
+    target: String,
     origin: OnceCell<String>,
     headers: OnceCell<Headers>,
     body: Body,
@@ -51,7 +52,7 @@ impl Request {
         check_request(&init.method, &body)?;
         Ok(Self {
             method: init.method,
-            path: url[url::Position::BeforePath..url::Position::AfterQuery].to_owned(),
+            target: url[url::Position::BeforePath..url::Position::AfterQuery].to_owned(),
             origin: url[..url::Position::BeforePath].to_owned().into(),
             headers: init.headers.into(),
             body,
@@ -59,10 +60,11 @@ impl Request {
         })
     }
 
-    pub(super) fn incoming(method: Method, path: String, body: Body) -> Self {
+    pub(super) fn incoming(method: Method, target: String, body: Body) -> Self {
         // What a client sent to this Worker is passed on to a server as it is, redirects included.
         let redirect = RequestRedirect::Manual;
-        Self { method, path, origin: OnceCell::new(), headers: OnceCell::new(), body, redirect }
+        let target = normalized(target);
+        Self { method, target, origin: OnceCell::new(), headers: OnceCell::new(), body, redirect }
     }
 
     /// Returns the method.
@@ -71,17 +73,10 @@ impl Request {
         self.method.clone()
     }
 
-    /// Returns the path without the query, such as `/orders/7`.
+    /// Returns the path without the query, such as `/orders/7`. It is the path of [`url`](Self::url).
     #[must_use]
     pub fn path(&self) -> String {
-        let path = self.path.split_once('?').map_or(self.path.as_str(), |(path, _)| path);
-        if path.contains("/.") {
-            // `.` and `..` are resolved by the URL parser.
-            if let Ok(url) = self.url() {
-                return url.path().to_owned();
-            }
-        }
-        path.to_owned()
+        self.target.split_once('?').map_or(self.target.as_str(), |(path, _)| path).to_owned()
     }
 
     /// Returns the whole URL.
@@ -90,7 +85,7 @@ impl Request {
     ///
     /// When the client's `Host` does not make a valid URL.
     pub fn url(&self) -> Result<Url> {
-        let text = format!("{}{}", self.origin(), self.path);
+        let text = format!("{}{}", self.origin(), self.target);
         text.parse().map_err(|error| format!("`{text}` is not a URL: {error}").into())
     }
 
@@ -115,7 +110,7 @@ impl Request {
     ///
     /// [`Error::Query`] when it is of another shape.
     pub fn query<T: DeserializeOwned>(&self) -> Result<T> {
-        let query = self.path.split_once('?').map_or("", |(_, query)| query);
+        let query = self.target.split_once('?').map_or("", |(_, query)| query);
         serde_urlencoded::from_str(query).map_err(|error| Error::Query(format!("the query does not fit: {error}")))
     }
 
@@ -173,7 +168,7 @@ impl Request {
     pub fn clone(&self) -> Result<Self> {
         Ok(Self {
             method: self.method.clone(),
-            path: self.path.clone(),
+            target: self.target.clone(),
             origin: self.origin().to_owned().into(),
             headers: self.headers().clone().into(),
             body: self.body.copy()?,
@@ -210,7 +205,7 @@ impl Request {
 
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Request({} {})", self.method, self.path)
+        write!(f, "Request({} {})", self.method, self.target)
     }
 }
 

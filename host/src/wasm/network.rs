@@ -10,6 +10,8 @@ use std::str::FromStr;
 use http::Uri;
 use http::uri::Scheme;
 
+use crate::urls;
+
 /// Where guests' requests may go that leave the session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Network(Option<Vec<AllowedHost>>);
@@ -30,7 +32,7 @@ impl Network {
     /// Checks where a request is to go.
     pub(super) fn check(&self, uri: &Uri) -> Result<(), Denied> {
         let Some(allowed) = &self.0 else { return Ok(()) };
-        let host = comparable(uri.host().unwrap_or_default());
+        let host = standard(uri.host().unwrap_or_default());
         let default = if uri.scheme() == Some(&Scheme::HTTP) { 80 } else { 443 };
         let port = uri.port_u16().unwrap_or(default);
         if allowed.iter().any(|allowed| allowed.covers(&host, port)) {
@@ -108,7 +110,7 @@ impl FromStr for AllowedHost {
             return Err(NoHost::Url);
         }
         if text.parse::<Ipv6Addr>().is_ok() {
-            return Ok(Self { host: comparable(&format!("[{text}]")), is_suffix: false, port: None });
+            return Ok(Self { host: standard(&format!("[{text}]")), is_suffix: false, port: None });
         }
         let (host, port) = match text.rsplit_once(':') {
             Some((_, after)) if after.ends_with(']') => (text, None),
@@ -119,12 +121,11 @@ impl FromStr for AllowedHost {
             Some(below) => (below, true),
             None => (host, false),
         };
-        let is_v6 = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).map(str::parse::<Ipv6Addr>);
-        let is_host = match is_v6 {
-            Some(address) => address.is_ok() && !is_suffix,
-            None => is_name(host),
-        };
-        if is_host { Ok(Self { host: comparable(host), is_suffix, port }) } else { Err(NoHost::Host) }
+        let host = urls::host(host).filter(|host| match host.starts_with('[') {
+            true => !is_suffix,
+            false => is_name(host),
+        });
+        Ok(Self { host: host.ok_or(NoHost::Host)?, is_suffix, port })
     }
 }
 
@@ -132,17 +133,12 @@ fn is_name(host: &str) -> bool {
     let is_label = |label: &str| {
         !label.is_empty() && label.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_'))
     };
-    host.strip_suffix('.').unwrap_or(host).split('.').all(is_label)
+    host.split('.').all(is_label)
 }
 
-/// The host as hosts are compared: names have no case, and one dot at the end means nothing; IPv6 addresses have one way of writing.
-fn comparable(host: &str) -> String {
-    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-    let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).map(str::parse::<Ipv6Addr>);
-    match address {
-        Some(Ok(address)) => format!("[{address}]"),
-        _ => host,
-    }
+/// The host as hosts are compared; as it is when it is none.
+fn standard(host: &str) -> String {
+    urls::host(host).unwrap_or_else(|| host.to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -189,6 +185,8 @@ mod tests {
                 "http://127.0.0.1:1/",
                 "http://[::1]/",
                 "https://[2001:db8:0:0::1]/",
+                "http://127.1/",
+                "http://0x7f000001/",
             ],
             &[
                 "http://x.a.test/",
@@ -209,6 +207,14 @@ mod tests {
             &["http://a.example.com/", "http://a.b.Example.com:1/", "https://x.local/"],
             &["http://example.com/", "http://badexample.com/", "http://.example.com/", "http://x.local/"],
         );
+    }
+
+    #[test]
+    fn name_of_other_letters_is_allowed_in_either_form() {
+        for text in ["b\u{fc}cher.test", "xn--bcher-kva.test"] {
+            check(&only(&[text]), &["http://xn--bcher-kva.test/"], &["http://bcher.test/"]);
+        }
+        check(&only(&["*.b\u{fc}cher.test"]), &["http://a.xn--bcher-kva.test/"], &[]);
     }
 
     #[test]

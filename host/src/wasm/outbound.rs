@@ -27,6 +27,7 @@ use super::sending::{self, Connection};
 use super::services::Services;
 use crate::bindings::Bindings;
 use crate::bindings::durable_object::{ObjectKey, ObjectStorage};
+use crate::urls;
 
 /// Longer than waking a task takes.
 const WAKE_MARGIN: Duration = Duration::from_millis(10);
@@ -62,6 +63,9 @@ impl WasiHttpHooks for Outbound {
         options: Option<RequestOptions>,
         _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Sending {
+        if urls::normalize_request(&mut request).is_err() {
+            return Box::new(future::ready(Err(Error::HttpRequestUriInvalid)));
+        }
         request.headers_mut().remove(header::TE);
         let run = self.0.run.clone();
         let busy = run.as_ref().filter(|run| !run.is_trial()).map(Run::busy);

@@ -25,6 +25,7 @@ use super::instances::{Instances, Label, Ticket};
 use super::server::Service;
 use super::unread::Unread;
 use crate::bindings::logging::{Level, LogLine};
+use crate::urls;
 use crate::wasm::inward::{self, CallError};
 use crate::wasm::limits::Presence;
 use crate::wasm::{self, Death, Generation, Slot};
@@ -210,6 +211,7 @@ impl Shared {
 
 /// Gives the request the URL that the client meant: hyper has the path only, the rest is in `Host`.
 fn absolute<B>(mut request: Request<B>, local: SocketAddr) -> Result<Request<B>, &'static str> {
+    urls::normalize_target(request.uri_mut());
     if request.method() == Method::CONNECT {
         return Err("a Worker is not a proxy");
     }

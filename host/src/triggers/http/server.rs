@@ -21,6 +21,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use wasmtime_wasi_http::WasiBody;
 
+use crate::urls;
+
 /// How long requests in flight, and bodies of steps, may take when the server stops.
 pub const GRACE: Duration = Duration::from_secs(2);
 
@@ -90,6 +92,7 @@ async fn connection<S: Service>(
     let _ = stream.set_nodelay(true);
     let answer = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
+        urls::normalize_target(request.uri_mut());
         let service = service.clone();
         async move { Ok::<_, Infallible>(service.call(request, local).await) }
     });

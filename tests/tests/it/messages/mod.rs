@@ -1,9 +1,10 @@
-//! HTTP messages of Workers on the wire: framing.
+//! HTTP messages of Workers on the wire: framing, and how a path is read.
 //!
 //! The client here writes and reads bytes itself: an HTTP library would repair what the tests look for.
 
 mod framing;
 mod outbound;
+mod paths;
 mod wire;
 
 use miniflow_tests::{Dev, Server};
