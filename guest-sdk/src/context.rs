@@ -40,6 +40,6 @@ impl Context {
         }
         host::required("`Context::wait_until`");
         // The handle only serves to cancel or await the task.
-        drop(wit_bindgen::spawn_local(future));
+        drop(crate::bindings::wit_bindgen::spawn_local(future));
     }
 }

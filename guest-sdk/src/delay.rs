@@ -43,7 +43,7 @@ impl Future for Delay {
         let waiting = self.waiting.get_or_insert_with(|| {
             host::required("`Delay`");
             let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-            Box::pin(wasip3::clocks::monotonic_clock::wait_for(ns))
+            Box::pin(crate::bindings::wasi::clocks::monotonic_clock::wait_for(ns))
         });
         waiting.as_mut().poll(cx)
     }

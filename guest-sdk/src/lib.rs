@@ -59,8 +59,6 @@
 //! A Worker's crate also builds natively, so the logic in it can be unit-tested with `cargo test`. What needs the host
 //! panics there and says so.
 
-#[doc(hidden)]
-pub mod bindings;
 pub mod console;
 mod context;
 mod date;
@@ -73,11 +71,15 @@ mod http_api;
 pub mod kv;
 pub mod prelude;
 mod queue;
+mod registry;
 mod scheduled;
 mod service;
 mod start;
 mod tasks;
 mod workflow;
+
+#[doc(hidden)]
+pub use miniflow_sdk_bindings as bindings;
 
 pub use context::Context;
 pub use date::{Date, DateInit};
@@ -121,7 +123,10 @@ pub use url::{self, Url};
 /// What the macros expand to. No part of it is stable.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::__submit as submit;
     pub use crate::bindings::durable_objects_world::export_durable_objects;
+    pub use crate::bindings::fetch_world::export_http;
+    pub use crate::bindings::fetch_world::exports::wasi::http::handler::Guest as HttpGuest;
     pub use crate::bindings::miniflow::worker::queue::Batch as QueueBatch;
     pub use crate::bindings::miniflow::worker::types::Error as RecordedError;
     pub use crate::bindings::queue_world::export_queue;
@@ -132,17 +137,15 @@ pub mod __private {
     pub use crate::bindings::scheduled_world::exports::miniflow::worker::scheduled::{
         Guest as ScheduledGuest, Outcome as ScheduledResult,
     };
+    pub use crate::bindings::wasi::http::types::{ErrorCode, Request as HttpRequest, Response as HttpResponse};
     pub use crate::bindings::workflows_world::export_workflows;
     pub use crate::durable_object::{ObjectClass, ObjectsExport};
     pub use crate::http_api::serve;
     pub use crate::queue::run_queue;
+    pub use crate::registry::{Registered, Registry};
     pub use crate::scheduled::run_scheduled;
     pub use crate::start::StartHook;
     pub use crate::workflow::{Class, WorkflowsExport};
-    pub use inventory;
-    pub use wasip3::exports::http::handler::Guest as HttpGuest;
-    pub use wasip3::http::service::export as export_http;
-    pub use wasip3::http::types::{ErrorCode, Request as HttpRequest, Response as HttpResponse};
 }
 
 /// The README's example, to be compiled.

@@ -50,7 +50,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
     });
     Ok(quote! {
         #item
-        ::miniflow_sdk::__private::inventory::submit! { #class }
+        ::miniflow_sdk::__private::submit! { ::miniflow_sdk::__private::ObjectClass, #class }
         #export
     })
 }

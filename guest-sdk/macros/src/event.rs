@@ -230,6 +230,8 @@ fn start(item: &ItemFn) -> Result<TokenStream> {
         return Err(Error::new(output.span(), "a start handler returns nothing: `fn start()`"));
     }
     Ok(quote! {
-        ::miniflow_sdk::__private::inventory::submit! { ::miniflow_sdk::__private::StartHook(#name) }
+        ::miniflow_sdk::__private::submit! {
+            ::miniflow_sdk::__private::StartHook, ::miniflow_sdk::__private::StartHook(#name)
+        }
     })
 }

@@ -6,12 +6,13 @@ use std::rc::Rc;
 
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
-use wasip3::http::types;
 
 use super::State;
 use crate::bindings::durable_objects_world::exports::miniflow::worker::durable_objects as wit;
 use crate::bindings::miniflow::worker::types as wit_types;
+use crate::bindings::wasi::http::types;
 use crate::http_api::{request_from_host, response_to_host};
+use crate::registry::{Registered, Registry};
 use crate::{Env, Error, Method, Request, Response, Result, start};
 
 /// A Durable Object class, to be implemented for a struct marked with `#[durable_object]`.
@@ -101,7 +102,12 @@ impl std::fmt::Debug for ObjectClass {
     }
 }
 
-inventory::collect!(ObjectClass);
+impl Registered for ObjectClass {
+    fn registry() -> &'static Registry<Self> {
+        static REGISTRY: Registry<ObjectClass> = Registry::new();
+        &REGISTRY
+    }
+}
 
 impl ObjectClass {
     /// Makes the entry for `D`.
@@ -112,7 +118,7 @@ impl ObjectClass {
 
     /// Returns all classes of this component in the order of their names: the registry has none of its own.
     fn all() -> Vec<&'static Self> {
-        let mut classes: Vec<_> = inventory::iter::<Self>.into_iter().collect();
+        let mut classes = Self::registry().all();
         classes.sort_by_key(|class| (class.name, class.file, class.line));
         classes
     }

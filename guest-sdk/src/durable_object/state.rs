@@ -36,6 +36,6 @@ impl State {
     {
         host::required("`State::wait_until`");
         // The handle only serves to cancel or await the task.
-        drop(wit_bindgen::spawn_local(future));
+        drop(crate::bindings::wit_bindgen::spawn_local(future));
     }
 }

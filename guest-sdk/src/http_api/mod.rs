@@ -10,6 +10,7 @@ mod fetch;
 mod framing;
 mod headers;
 mod method;
+mod query;
 mod request;
 mod response;
 mod route;

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::framing::check_request;
 use super::target::normalized;
-use super::{Body, ByteStream, Headers, Method};
+use super::{Body, ByteStream, Headers, Method, query};
 use crate::{Error, Result};
 
 /// An HTTP request.
@@ -111,7 +111,7 @@ impl Request {
     /// [`Error::Query`] when it is of another shape.
     pub fn query<T: DeserializeOwned>(&self) -> Result<T> {
         let query = self.target.split_once('?').map_or("", |(_, query)| query);
-        serde_urlencoded::from_str(query).map_err(|error| Error::Query(format!("the query does not fit: {error}")))
+        query::from_str(query).map_err(|error| Error::Query(format!("the query does not fit: {error}")))
     }
 
     /// Reads the body as text.

@@ -2,9 +2,8 @@
 
 use std::future::Future;
 
-use wasip3::http::types::{self, ErrorCode};
-
 use super::{Method, Request, Response, wasi};
+use crate::bindings::wasi::http::types::{self, ErrorCode};
 use crate::{Context, Env, Error, Result, console_error, start};
 
 /// Answers one request with the user's handler.

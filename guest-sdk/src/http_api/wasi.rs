@@ -5,14 +5,15 @@
 
 use futures::StreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use wasip3::http::types::{self, ErrorCode, Fields, Scheme};
-use wasip3::wit_bindgen::{FutureReader, FutureWriter, StreamReader, StreamResult, StreamWriter};
-use wasip3::{wit_future, wit_stream};
 
 use super::body::{Body, Inner};
 use super::framing::{check_response, frame_request, frame_response, is_null_body};
 use super::route::{ROUTE_HEADER, Route};
 use super::{Headers, Method, Request, Response};
+use crate::bindings::wasi::http::client;
+use crate::bindings::wasi::http::types::{self, ErrorCode, Fields, Scheme};
+use crate::bindings::wit_bindgen::{FutureReader, FutureWriter, StreamReader, StreamResult, StreamWriter, spawn_local};
+use crate::bindings::{wit_future, wit_stream};
 use crate::{Error, Result, console_error};
 
 type Trailers = Result<Option<types::Trailers>, ErrorCode>;
@@ -191,7 +192,7 @@ pub(super) async fn send(
     let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
     request.set_path_with_query(Some(path)).map_err(|()| refused("path"))?;
 
-    let response = wasip3::http::client::send(request).await.map_err(|error| match (route, error) {
+    let response = client::send(request).await.map_err(|error| match (route, error) {
         // What the other side failed with, as it said it.
         (Some(_), ErrorCode::InternalError(Some(text))) => Error::from(text),
         (_, error) => Error::Fetch(format!("cannot fetch `{url}`: {}", describe(&error))),
@@ -244,7 +245,7 @@ fn body_to_host(body: Body) -> (Option<StreamReader<u8>>, FutureReader<Trailers>
         }
         Inner::Bytes(bytes) => {
             let (mut writer, contents, end, trailers) = body_channel();
-            drop(wit_bindgen::spawn_local(async move {
+            drop(spawn_local(async move {
                 if writer.write_all(bytes).await.is_empty() {
                     finish(writer, end, Ok(None)).await;
                 }
@@ -253,7 +254,7 @@ fn body_to_host(body: Body) -> (Option<StreamReader<u8>>, FutureReader<Trailers>
         }
         Inner::Stream(mut chunks) => {
             let (mut writer, contents, end, trailers) = body_channel();
-            drop(wit_bindgen::spawn_local(async move {
+            drop(spawn_local(async move {
                 while let Some(chunk) = chunks.next().await {
                     let chunk = match chunk {
                         Ok(chunk) => chunk,

@@ -13,6 +13,7 @@ use super::rollback::Asked;
 use super::{WorkflowEvent, WorkflowStep};
 use crate::bindings::miniflow::worker::steps;
 use crate::bindings::workflows_world::exports::miniflow::worker::workflows as wit;
+use crate::registry::{Registered, Registry};
 use crate::{Context, Env, Error, Result, start};
 
 /// A workflow class, to be implemented for a struct marked with `#[workflow]`.
@@ -73,7 +74,12 @@ pub struct Class {
     run: fn(&'static str, wit::WorkflowEvent, WorkflowStep) -> LocalBoxFuture<'static, Outcome>,
 }
 
-inventory::collect!(Class);
+impl Registered for Class {
+    fn registry() -> &'static Registry<Self> {
+        static REGISTRY: Registry<Class> = Registry::new();
+        &REGISTRY
+    }
+}
 
 impl Class {
     /// Makes the entry for `W`.
@@ -84,7 +90,7 @@ impl Class {
 
     /// Returns all classes of this component in the order of their names: the registry has none of its own.
     fn all() -> Vec<&'static Self> {
-        let mut classes: Vec<_> = inventory::iter::<Self>.into_iter().collect();
+        let mut classes = Self::registry().all();
         classes.sort_by_key(|class| (class.name, class.file, class.line));
         classes
     }

@@ -113,7 +113,7 @@ fn is_note(line: &str) -> bool {
 }
 
 /// Functions of the standard library and of the glue between guest and host: true, and of no use to anybody.
-const GLUE: [&str; 17] = [
+const GLUE: [&str; 18] = [
     "std::",
     "core::",
     "alloc::",
@@ -124,6 +124,7 @@ const GLUE: [&str; 17] = [
     "wasip2::",
     "wasip3::",
     "miniflow_sdk::",
+    "miniflow_sdk_bindings::",
     "abort",
     "export_",
     "_callback_",

@@ -40,6 +40,7 @@ mod reload_checks;
 mod restart;
 mod rollback;
 mod scheduled;
+mod sdk_bindings;
 mod services;
 mod sessions;
 mod state;

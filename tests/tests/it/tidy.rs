@@ -93,7 +93,13 @@ fn no_file_is_longer_than_a_noun() {
     let root = repository();
     let long = |file: &PathBuf| std::fs::read_to_string(file).unwrap().lines().count() > 600;
     let folders = ["runtime", "host", "guest-sdk", "examples", "tests"];
-    let long: Vec<_> = folders.iter().flat_map(|folder| files(&root.join(folder), ".rs")).filter(long).collect();
+    let long: Vec<_> = folders
+        .iter()
+        .flat_map(|folder| files(&root.join(folder), ".rs"))
+        // Written by wit-bindgen, and compared by a test.
+        .filter(|file| !file.starts_with(root.join("guest-sdk/bindings/src/generated")))
+        .filter(long)
+        .collect();
     assert!(long.is_empty(), "over 600 lines: {long:?}");
 }
 
