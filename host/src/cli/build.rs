@@ -5,6 +5,7 @@ use clap::Args;
 use super::loaded::{build_all, show};
 use super::project::{self, ProjectArgs};
 use crate::config::Problems;
+use crate::dev::build::Profile;
 use crate::report::{Style, terminal};
 
 const EXAMPLES: &str = "\
@@ -36,7 +37,7 @@ pub(super) async fn run(args: BuildArgs, style: Style) -> Result<(), Problems> {
     for project in &projects {
         show(&project.warnings, style);
     }
-    for built in build_all(projects, false).await? {
+    for built in build_all(projects, Some(Profile::Release)).await? {
         terminal::stdout(&format!("{}\n", built.component.display()));
     }
     Ok(())

@@ -8,7 +8,7 @@ use miniflow_runtime::SystemClock;
 
 use crate::bindings::logging::{LogLine, LogSink};
 use crate::config::{Problem, Problems, Project};
-use crate::dev::build::{self, Progress};
+use crate::dev::build::{self, Profile, Progress};
 use crate::report::{self, Style, terminal};
 use crate::session::{Built, Connected, Session};
 use crate::wasm::{EngineOptions, Loader, Services, default_cache_dir};
@@ -22,7 +22,7 @@ pub(super) async fn load(projects: Vec<Project>, no_build: bool, style: Style) -
     for project in &projects {
         show(&project.warnings, style);
     }
-    let workers = build_all(projects, no_build).await?;
+    let workers = build_all(projects, (!no_build).then_some(Profile::Development)).await?;
     let services = Arc::new(Services::new(SystemClock::shared(), Arc::new(Silence)));
     let cache_dir = default_cache_dir(|name| std::env::var_os(name));
     let loader = Loader::new(&EngineOptions { cache_dir }, Arc::clone(&services))
@@ -39,12 +39,14 @@ pub(super) fn show(problems: &Problems, style: Style) {
 }
 
 /// Builds every Worker, one after the other: cargo uses all cores by itself.
-pub(super) async fn build_all(projects: Vec<Project>, no_build: bool) -> Result<Vec<Built>, Problems> {
+///
+/// `None` for `profile` takes the newest component of each without building.
+pub(super) async fn build_all(projects: Vec<Project>, profile: Option<Profile>) -> Result<Vec<Built>, Problems> {
     let (mut workers, mut problems) = (Vec::new(), Problems::default());
     for project in projects {
-        let built = match no_build {
-            true => build::last_built(&project).await,
-            false => build::build(&project, &ToTerminal).await,
+        let built = match profile {
+            None => build::use_last_built(&project, &ToTerminal).await,
+            Some(profile) => build::build(&project, profile, &ToTerminal).await,
         };
         match built {
             Ok(component) => workers.push(Built { project, component }),

@@ -1,7 +1,7 @@
 //! Turns a project into a component: runs its build command, then cargo.
 //!
-//! cargo is run for wasm32-wasip2 in the release profile with line tables, so that a trap names source lines. What the
-//! compiler prints goes to the terminal as it is. Dropping a build ends the processes it started.
+//! cargo is run for wasm32-wasip2 with line tables, so that a trap names source lines; [`Profile`] says how it compiles. What
+//! the compiler prints goes to the terminal as it is. Dropping a build ends the processes it started.
 //!
 //! Never reads the component, and never builds what was not asked for.
 
@@ -10,6 +10,7 @@ mod error;
 mod last;
 mod messages;
 mod output;
+mod profile;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use tokio::process::Command;
 use self::environment::Environment;
 pub use self::error::BuildError;
 use self::messages::Metadata;
+pub use self::profile::Profile;
 use super::toolchain;
 use crate::carried;
 use crate::config::{BuildCommand, Project, Source};
@@ -42,12 +44,12 @@ pub trait Progress: Send + Sync {
     }
 }
 
-/// Builds `project` and returns the file of its component.
+/// Builds `project` with `profile` and returns the file of its component.
 ///
 /// # Errors
 ///
 /// When a command cannot be started or fails, or leaves no component. The compiler has explained itself by then.
-pub async fn build(project: &Project, progress: &dyn Progress) -> Result<PathBuf, BuildError> {
+pub async fn build(project: &Project, profile: Profile, progress: &dyn Progress) -> Result<PathBuf, BuildError> {
     if let Some(command) = &project.build {
         run_command(command, progress).await?;
     }
@@ -58,14 +60,15 @@ pub async fn build(project: &Project, progress: &dyn Progress) -> Result<PathBuf
             carried::restore(manifest, default_cache_dir(|name| std::env::var_os(name)).as_deref());
             toolchain::ensure_target(&environment, folder_of(manifest), progress).await?;
             progress.line(&format!("building {} for {TARGET}", project.name));
-            let component = Cargo { environment: &environment, manifest, is_quiet: false }.build(progress).await?;
+            let component =
+                Cargo { environment: &environment, manifest, is_quiet: false }.build(profile, progress).await?;
             last::remember(manifest, &component);
             Ok(component)
         }
     }
 }
 
-/// Returns the component that the last build of `project` left, without building anything.
+/// Returns the newest component of `project`, whichever command built it, without building anything.
 ///
 /// # Errors
 ///
@@ -79,12 +82,28 @@ pub async fn last_built(project: &Project) -> Result<PathBuf, BuildError> {
             }
             let environment = Environment::inherited();
             let cargo = Cargo { environment: &environment, manifest, is_quiet: true };
-            let Some(file) = cargo.metadata().await?.component(manifest) else {
+            let metadata = cargo.metadata().await?;
+            let component = |profile| metadata.component(manifest, profile);
+            let Some(file) = component(Profile::Development) else {
                 return Err(BuildError::NoComponent { manifest: manifest.clone() });
             };
-            if file.is_file() { Ok(file) } else { Err(BuildError::NotBuilt { file }) }
+            last::newest(profile::ALL.into_iter().filter_map(component)).ok_or(BuildError::NotBuilt { file })
         }
     }
+}
+
+/// As [`last_built`], and says which component that is.
+///
+/// # Errors
+///
+/// As there.
+pub async fn use_last_built(project: &Project, progress: &dyn Progress) -> Result<PathBuf, BuildError> {
+    let component = last_built(project).await?;
+    if let Source::Crate { .. } = project.source {
+        let build = last::profile_of(&component).map_or("newest build", Profile::description);
+        progress.line(&format!("using the {build} of {}: {}", project.name, component.display()));
+    }
+    Ok(component)
 }
 
 /// What has to be known of a package to watch it.
@@ -114,7 +133,7 @@ pub(super) async fn package(manifest: &Path) -> Result<Package, BuildError> {
     })
 }
 
-/// Builds the package in `folder` and returns the file of its component, for tests.
+/// Builds the package in `folder` with the development profile and returns the file of its component, for tests.
 ///
 /// Waits for its turn when another process builds into the same target directory. Can be called from anywhere, also
 /// from asynchronous code that may block.
@@ -123,14 +142,23 @@ pub(super) async fn package(manifest: &Path) -> Result<Package, BuildError> {
 ///
 /// As [`build`], and when the lock file cannot be made.
 pub fn build_blocking(folder: &Path) -> Result<PathBuf, BuildError> {
+    build_blocking_with(folder, Profile::Development)
+}
+
+/// As [`build_blocking`], with `profile`.
+///
+/// # Errors
+///
+/// As there.
+pub fn build_blocking_with(folder: &Path, profile: Profile) -> Result<PathBuf, BuildError> {
     // A thread of its own: a runtime cannot be started inside of another one.
-    std::thread::scope(|scope| match scope.spawn(|| build_in_turn(folder)).join() {
+    std::thread::scope(|scope| match scope.spawn(|| build_in_turn(folder, profile)).join() {
         Ok(built) => built,
         Err(panic) => std::panic::resume_unwind(panic),
     })
 }
 
-fn build_in_turn(folder: &Path) -> Result<PathBuf, BuildError> {
+fn build_in_turn(folder: &Path, profile: Profile) -> Result<PathBuf, BuildError> {
     let file_error = |path: &Path| {
         let path = path.to_owned();
         |source| BuildError::File { path, source }
@@ -146,7 +174,7 @@ fn build_in_turn(folder: &Path) -> Result<PathBuf, BuildError> {
         let lock = File::create(&path).map_err(file_error(&path))?;
         lock.lock().map_err(file_error(&path))?;
         toolchain::ensure_target(&environment, folder_of(&manifest), &Silent).await?;
-        let component = cargo.build(&Silent).await?;
+        let component = cargo.build(profile, &Silent).await?;
         last::remember(&manifest, &component);
         Ok(component)
     })
@@ -216,9 +244,10 @@ impl Cargo<'_> {
         }
     }
 
-    async fn build(&self, progress: &dyn Progress) -> Result<PathBuf, BuildError> {
+    async fn build(&self, profile: Profile, progress: &dyn Progress) -> Result<PathBuf, BuildError> {
         let mut command = self.environment.command(&self.environment.cargo, folder_of(self.manifest));
-        command.args(["build", "--release", "--target", TARGET, "--message-format=json-render-diagnostics"]);
+        command.args(["build", "--target", TARGET, "--message-format=json-render-diagnostics"]);
+        command.args(profile.arguments());
         command.arg("--manifest-path").arg(self.manifest);
         if self.is_quiet {
             command.arg("--quiet");
@@ -240,6 +269,7 @@ impl Cargo<'_> {
         let artifacts = artifacts?;
         let status = child.wait().await.map_err(|source| self.not_started(source))?;
         if !status.success() {
+            toolchain::forget(folder_of(self.manifest));
             return Err(BuildError::CargoFailed { manifest: self.manifest.to_owned(), status });
         }
         messages::component(artifacts).ok_or_else(|| BuildError::NoComponent { manifest: self.manifest.to_owned() })

@@ -3,7 +3,9 @@
 //! A newcomer need not know that Workers are built for wasm32-wasip2: if the target is missing, rustup is asked for it,
 //! with one line that says so.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::build::environment::Environment;
 use super::build::{Progress, TARGET};
@@ -33,13 +35,18 @@ impl ToolchainError {
 
 /// Adds the target to the toolchain that is used in `folder` if it is missing there.
 ///
-/// When it is there, this costs one run of `rustc --print`.
+/// When it is there, this costs one run of `rustc --print`, once for each folder in this process: an edit does not remove a
+/// target. After a build that failed, [`forget`] makes the next one look again.
 pub(super) async fn ensure_target(
     environment: &Environment,
     folder: &Path,
     progress: &dyn Progress,
 ) -> Result<(), ToolchainError> {
+    if known().contains(folder) {
+        return Ok(());
+    }
     if target_folder(environment, folder).await?.is_dir() {
+        known().insert(folder.to_owned());
         return Ok(());
     }
     progress.line(&format!("the Rust target {TARGET} is missing: running `rustup target add {TARGET}`"));
@@ -48,6 +55,17 @@ pub(super) async fn ensure_target(
         return Ok(());
     }
     Err(ToolchainError::NotAdded { message: "the compiler still does not find it".to_owned() })
+}
+
+/// Folders in which the toolchain has the target.
+fn known() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    static KNOWN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Makes the next [`ensure_target`] for `folder` look again: its toolchain may be another one.
+pub(super) fn forget(folder: &Path) {
+    known().remove(folder);
 }
 
 /// Returns where the compiler looks for the target's standard library, whether it is there or not.

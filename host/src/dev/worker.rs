@@ -15,7 +15,7 @@ use std::time::Duration;
 use miniflow_runtime::clock::{Stopwatch, real};
 use tokio::sync::Notify;
 
-use super::build::{self, BuildError, Progress};
+use super::build::{self, BuildError, Profile, Progress};
 use super::sources;
 use super::watch::{self, Watch};
 use crate::config::{Problems, Project, Source};
@@ -142,8 +142,8 @@ impl Worker {
     pub async fn build(&mut self) -> Result<(), BuildError> {
         self.stale = true;
         let built = match self.builds {
-            true => build::build(&self.project, &*self.listener).await,
-            false => build::last_built(&self.project).await,
+            true => build::build(&self.project, Profile::Development, &*self.listener).await,
+            false => build::use_last_built(&self.project, &*self.listener).await,
         };
         self.component = Some(built?);
         self.stale = false;

@@ -135,8 +135,17 @@ const GLUE: [&str; 18] = [
 ];
 
 /// Sources of the same, wherever they lie on the machine that built the guest.
-const GLUE_SOURCES: [&str; 7] =
-    ["/rustc/", "/library/std/", "/registry/src/", "/guest-sdk/", "/miniflow-sdk", "/wasi-libc/", "/musl/"];
+const GLUE_SOURCES: [&str; 9] = [
+    "/rustc/",
+    "/library/std/",
+    "/library/core/",
+    "/library/alloc/",
+    "/registry/src/",
+    "/guest-sdk/",
+    "/miniflow-sdk",
+    "/wasi-libc/",
+    "/musl/",
+];
 
 /// Lines of a backtrace that are shown; a recursion has thousands.
 const FRAMES_MAX: usize = 12;

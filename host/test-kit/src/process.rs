@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use miniflow::config::{Project, Source};
-use miniflow::dev::build::{self, Progress, build_blocking};
+use miniflow::dev::build::{self, Profile, Progress, build_blocking};
 use miniflow::wasm::{Compiler, EngineOptions, default_cache_dir};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
@@ -68,7 +68,7 @@ impl Process {
 }
 
 async fn run_build(project: &Project) -> Result<PathBuf, Error> {
-    build::build(project, &Silent).await.map_err(|error| Error::Build(error.to_string()))
+    build::build(project, Profile::Development, &Silent).await.map_err(|error| Error::Build(error.to_string()))
 }
 
 /// Other test processes build into the same folder: each in its turn.

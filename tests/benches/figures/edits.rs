@@ -1,4 +1,4 @@
-//! From a new component on the disk to its first answer.
+//! From an edit to its first answer: of a source, with cargo, and of a component on the disk.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use miniflow::bindings::Bindings;
 use miniflow::bindings::logging::{LogLine, LogSink};
+use miniflow::dev::build::{Profile, build_blocking_with};
 use miniflow::wasm::{EngineOptions, Loader, Services, runtime};
 use miniflow_runtime::clock::{Stopwatch, SystemClock};
 
+use super::saves::saves;
 use super::sections::{Figure, figure, folder, ms};
 use super::server::{Mode, Server};
 
@@ -22,10 +24,17 @@ const POLL: Duration = Duration::from_millis(4);
 /// Edits that are measured.
 const EDITS: usize = 9;
 
-/// The Worker is the guest `reload-a`. Each edit is another component for the compiler of the host, as one of the code would be.
+/// Saved sources first, then components.
 pub(super) fn edits() -> Vec<Figure> {
+    let mut figures = saves();
+    figures.extend(components());
+    figures
+}
+
+/// The Worker is the guest `reload-a`. Each edit is another component for the compiler of the host, as one of the code would be.
+fn components() -> Vec<Figure> {
     let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/reload-a");
-    let built = miniflow::dev::build::build_blocking(&guest).expect("the guest builds");
+    let built = build_blocking_with(&guest, Profile::Release).expect("the guest builds");
     let component = std::fs::read(built).expect("the component can be read");
     let compiler = Alone::new();
     // Another run of this has left what it compiled in the cache.
@@ -121,7 +130,7 @@ fn edited(component: &[u8], marker: &[u8]) -> Vec<u8> {
     edited
 }
 
-fn number_after(line: &str, word: &str) -> f64 {
+pub(super) fn number_after(line: &str, word: &str) -> f64 {
     let number = line.split(word).nth(1).and_then(|rest| rest.split(' ').next());
     number.and_then(|number| number.parse().ok()).unwrap_or(f64::NAN)
 }

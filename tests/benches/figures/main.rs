@@ -6,11 +6,13 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
 mod api;
+mod builds;
 mod client;
 mod edits;
 mod kit;
 mod kv;
 mod machine;
+mod saves;
 mod sections;
 mod server;
 

@@ -41,6 +41,7 @@ pub(crate) const ALL: &[(&str, Measure)] = &[
     ("memory", memory),
     ("crash matrix", crash_matrix),
     ("edit to served", super::edits::edits),
+    ("first build of a Worker", super::builds::builds),
 ];
 
 pub(crate) const MODES: [Mode; 2] = [Mode::Normal, Mode::Full];

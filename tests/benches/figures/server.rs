@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
+use miniflow::dev::build::{Profile, build_blocking_with};
+
 use super::client::Client;
 
 /// When a commit counts.
@@ -49,11 +51,33 @@ impl Server {
         level: &str,
         heard: impl Fn(String) + Send + 'static,
     ) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_miniflow-under-test"))
-            .arg("dev")
-            .arg(path)
-            .args(arguments)
-            .args(["--no-build", "--port", "0", "--log-level", level, "--durability", mode.word()])
+        let mut command = program();
+        command.arg("dev").arg(path).args(arguments).arg("--no-build");
+        Self::spawn(command, mode, state, level, heard)
+    }
+
+    /// Starts one that builds `path` into `target`, and again after each edit.
+    pub(crate) fn develop(
+        path: &Path,
+        target: &Path,
+        mode: Mode,
+        state: &Path,
+        heard: impl Fn(String) + Send + 'static,
+    ) -> Self {
+        let mut command = program();
+        command.arg("dev").arg(path).env("CARGO_TARGET_DIR", target);
+        Self::spawn(command, mode, state, "info", heard)
+    }
+
+    fn spawn(
+        mut command: Command,
+        mode: Mode,
+        state: &Path,
+        level: &str,
+        heard: impl Fn(String) + Send + 'static,
+    ) -> Self {
+        let mut child = command
+            .args(["--port", "0", "--log-level", level, "--durability", mode.word()])
             .arg("--persist-to")
             .arg(state)
             // As in a shell of most people: with it the engine walks the stack for each guest that is put away.
@@ -93,16 +117,16 @@ impl Server {
     }
 }
 
+/// The program that is measured.
+pub(crate) fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_miniflow-under-test"))
+}
+
 /// Runs a command on the Worker to its end, and returns the JSON that it prints.
 pub(crate) fn run(arguments: &[&str]) -> serde_json::Value {
     let (command, arguments) = arguments.split_first().expect("a command has a name");
-    let output = Command::new(env!("CARGO_BIN_EXE_miniflow-under-test"))
-        .arg(command)
-        .arg(worker())
-        .arg("--no-build")
-        .args(arguments)
-        .output()
-        .expect("the program starts");
+    let output =
+        program().arg(command).arg(worker()).arg("--no-build").args(arguments).output().expect("the program starts");
     serde_json::from_slice(&output.stdout).expect("it prints JSON")
 }
 
@@ -128,7 +152,7 @@ fn built() -> &'static (PathBuf, PathBuf) {
     static BUILT: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
     BUILT.get_or_init(|| {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench-worker");
-        let component = miniflow::dev::build::build_blocking(&folder).expect("the bench Worker builds");
+        let component = build_blocking_with(&folder, Profile::Release).expect("the bench Worker builds");
         (folder, component)
     })
 }

@@ -204,7 +204,7 @@ fn a_target_folder_among_the_sources_makes_no_further_build() {
     let sources = Sources::that_stay("in-place");
     let target = sources.path("worker/target");
     let served = sources.served(&sources.dev_into(&target));
-    assert!(target.join("workers/wasm32-wasip2/release/in_place.wasm").is_file(), "it was built there");
+    assert!(target.join("workers/wasm32-wasip2/miniflow-dev/in_place.wasm").is_file(), "it was built there");
     assert_eq!(served.answer(), "first");
     std::fs::write(target.join("notes.rs"), "// made by another tool").unwrap();
     for (n, word) in ["second", "third"].iter().enumerate() {

@@ -25,6 +25,7 @@ use crate::cli::loaded::{build_all, show};
 use crate::cli::project;
 use crate::cli::stop::Stop;
 use crate::config::{Problem, Problems};
+use crate::dev::build::Profile;
 use crate::report::Style;
 use crate::report::log::{Console, Format, Printer};
 use crate::server::{Server, ServerOptions};
@@ -46,7 +47,7 @@ pub(super) async fn run(args: &TestArgs, style: Style) -> Result<ExitCode, Probl
         show(&project.warnings, style);
     }
     let scenario = super::scenario(args)?;
-    let workers = build_all(projects, args.no_build).await?;
+    let workers = build_all(projects, (!args.no_build).then_some(Profile::Development)).await?;
     let (console, printer) = console(style)?;
     let options = ServerOptions {
         cache_dir: default_cache_dir(|name| std::env::var_os(name)),

@@ -10,12 +10,14 @@ use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
 /// Set for builds of native code, and wrong or useless for a Worker.
-const NATIVE: [&str; 8] = [
+const NATIVE: [&str; 10] = [
+    "CARGO_BUILD_INCREMENTAL",
     "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER",
     "CARGO_BUILD_RUSTC_WRAPPER",
     "CARGO_BUILD_RUSTFLAGS",
     "CARGO_BUILD_TARGET",
     "CARGO_ENCODED_RUSTFLAGS",
+    "CARGO_INCREMENTAL",
     "RUSTC_WORKSPACE_WRAPPER",
     "RUSTC_WRAPPER",
     "RUSTFLAGS",
@@ -32,15 +34,11 @@ const OF_OUTER_CARGO: [&str; 7] = [
     "OUT_DIR",
 ];
 
-/// The same, with the rest of the name open.
-const OF_OUTER_CARGO_PREFIXES: [&str; 2] = ["CARGO_BIN_EXE_", "CARGO_PKG_"];
+/// The same, with the rest of the name open; and settings of profiles, which [`super::profile`] decides.
+const DROPPED_PREFIXES: [&str; 3] = ["CARGO_BIN_EXE_", "CARGO_PKG_", "CARGO_PROFILE_"];
 
 /// Where artifacts go, the first one winning.
 const TARGET_DIRECTORIES: [&str; 2] = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"];
-
-/// Line tables make a trap name source lines, and nothing may strip them.
-const PROFILE: [(&str, &str); 2] =
-    [("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only"), ("CARGO_PROFILE_RELEASE_STRIP", "none")];
 
 /// Programs and variables for compiling a Worker.
 #[derive(Debug, PartialEq, Eq)]
@@ -69,7 +67,6 @@ impl Environment {
             let workers = std::path::absolute(&workers).unwrap_or(workers);
             variables.push(("CARGO_TARGET_DIR".into(), workers.into()));
         }
-        variables.extend(PROFILE.map(|(key, value)| (key.into(), value.into())));
         Self { cargo, rustc, variables }
     }
 
@@ -101,9 +98,8 @@ impl Environment {
 
 fn is_kept(key: &OsStr) -> bool {
     let dropped = NATIVE.iter().chain(&OF_OUTER_CARGO).chain(&TARGET_DIRECTORIES);
-    let replaced = PROFILE.iter().map(|(key, _)| key);
     let has_prefix = |prefix: &&str| key.to_string_lossy().starts_with(*prefix);
-    !dropped.chain(replaced).any(|name| is(key, name)) && !OF_OUTER_CARGO_PREFIXES.iter().any(has_prefix)
+    !dropped.into_iter().any(|name| is(key, name)) && !DROPPED_PREFIXES.iter().any(has_prefix)
 }
 
 /// Compares names as the operating system does.

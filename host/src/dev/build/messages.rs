@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::TARGET;
+use super::{Profile, TARGET};
 
 #[derive(Deserialize)]
 struct Message {
@@ -101,8 +101,8 @@ impl Metadata {
         self.package(manifest).is_some_and(|package| package.targets.iter().any(|target| target.is("custom-build")))
     }
 
-    /// Returns the file that a build of the package of `manifest` makes.
-    pub(super) fn component(&self, manifest: &Path) -> Option<PathBuf> {
+    /// Returns the file that a build of the package of `manifest` with `profile` makes.
+    pub(super) fn component(&self, manifest: &Path, profile: Profile) -> Option<PathBuf> {
         let package = self.package(manifest)?;
         let of_kind = |kind: &str| package.targets.iter().find(|target| target.is(kind));
         let name = match (of_kind("cdylib"), of_kind("bin")) {
@@ -111,7 +111,7 @@ impl Metadata {
             (None, Some(program)) => program.name.clone(),
             (None, None) => return None,
         };
-        Some(self.target_directory.join(TARGET).join("release").join(format!("{name}.wasm")))
+        Some(self.target_directory.join(TARGET).join(profile.name()).join(format!("{name}.wasm")))
     }
 }
 

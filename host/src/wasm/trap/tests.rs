@@ -46,6 +46,8 @@ fn a_backtrace_keeps_the_functions_of_the_user() {
                     at /rustc/abc/library/std/src/process.rs:10:5
                 - std::panicking::begin_panic_handler
                     at /rustc/abc/library/std/src/panicking.rs:697:5
+                - poll<alloc::boxed::Box<dyn core::future::future::Future<Output=()>>>
+                    at /home/me/.rustup/toolchains/stable/lib/rustlib/src/rust/library/core/src/future/future.rs:133:9
     1:    0x1aa3 - shop::charge::h0123456789abcdef
                     at /home/me/shop/src/lib.rs:30:48
                 - <shop::Orders as miniflow_sdk::Workflow>::run::{{closure}}

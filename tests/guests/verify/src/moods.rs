@@ -58,3 +58,18 @@ async fn streams(env: &Env, _event: &Event, step: &WorkflowStep) -> Result<Value
     let text = pages.text().await?;
     step.do_(text, |_| async { Ok(json!("read")) }).await
 }
+
+class! {
+    /// Panics after its first step.
+    GivesUp = gives_up
+}
+
+async fn gives_up(_env: &Env, _event: &Event, step: &WorkflowStep) -> Result<Value> {
+    step.do_("step 0", |_| async { Ok(()) }).await?;
+    give_up()
+}
+
+#[inline(never)]
+fn give_up() -> ! {
+    panic!("asked to give up")
+}

@@ -3,6 +3,7 @@
 mod determinism;
 mod hosted;
 mod matrix;
+mod profiles;
 mod replay;
 
 use std::ffi::OsStr;
