@@ -13,7 +13,6 @@ use std::time::Duration;
 use futures::future::{self, Either};
 use http::Request;
 use http::Response;
-use hyper::body::Incoming;
 use miniflow_runtime::clock::{Stopwatch, TimeMode, real};
 use miniflow_runtime::dispatcher::{CatchUp, CronOptions, CronTrigger, Recovered};
 use miniflow_runtime::engine::limits;
@@ -388,7 +387,7 @@ struct Front {
 }
 
 impl Service for Front {
-    async fn call(&self, request: Request<Incoming>, local: SocketAddr) -> Response<Body> {
+    async fn call(&self, request: Request<Body>, local: SocketAddr) -> Response<Body> {
         let peer = request.extensions().get().map(|Peer(peer)| *peer);
         let request = match self.api.answer(request, peer).await {
             Ok(answer) => return answer,

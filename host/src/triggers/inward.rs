@@ -1,6 +1,6 @@
 //! Passes the requests of guests on to Workers and objects of the session.
 //!
-//! Promises: a Worker is asked on its present generation, in this process; all Workers together serve no more requests at a time than one would.
+//! Promises: a Worker is asked on its present generation, in this process; all Workers together share the permits of the session.
 //! Never does: look at a request.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use http::Response;
 
 use super::durable_object::Objects;
-use super::http::{Body, Fetch, Turns};
+use super::http::{Body, Fetch, Permits};
 use crate::bindings::durable_object::ObjectKey;
 use crate::wasm::Workers;
 use crate::wasm::inward::{Call, CallError, Inward, Target};
@@ -19,7 +19,7 @@ use crate::wasm::inward::{Call, CallError, Inward, Target};
 pub struct Passing {
     workers: Workers,
     objects: Objects,
-    turns: Turns,
+    permits: Permits,
     fetches: Mutex<BTreeMap<String, Fetch>>,
 }
 
@@ -27,14 +27,14 @@ impl Passing {
     /// Passes requests on to `workers` and `objects`.
     #[must_use]
     pub fn new(workers: Workers, objects: Objects) -> Self {
-        Self { workers, objects, turns: Turns::default(), fetches: Mutex::default() }
+        Self { workers, objects, permits: Permits::default(), fetches: Mutex::default() }
     }
 
     /// The handler of `worker` for requests, which need not be there yet.
     #[must_use]
     pub fn fetch(&self, worker: &str) -> Fetch {
         let mut fetches = self.fetches.lock().unwrap_or_else(PoisonError::into_inner);
-        let fetch = || Fetch::new(self.workers.slot(worker), self.turns.clone());
+        let fetch = || Fetch::new(self.workers.slot(worker), self.permits.clone());
         fetches.entry(worker.to_owned()).or_insert_with(fetch).clone()
     }
 }

@@ -305,6 +305,7 @@ fn what_outlives_a_request_may_compute_though_the_client_has_gone() {
     let stream = asked_for(&server, &format!("/busy-later?ms=3000&url={}", sink.url()));
     server.wait_for_line("begins");
     drop(stream);
+    server.wait_for_line("the client went away");
     has_gone.store(true, Relaxed);
     server.wait_for_line("is done");
 }

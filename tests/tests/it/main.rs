@@ -10,6 +10,7 @@ mod cli;
 mod clients;
 mod configuration;
 mod conformance;
+mod connections;
 mod crash;
 mod crash_bindings;
 mod cron_commands;

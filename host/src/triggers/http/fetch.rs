@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, Method, Request, Response, Uri, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use miniflow_runtime::clock::real;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 use wasmtime_wasi_http::handler::{InstantiationError, ProxyHandler, TrapOrPanicError};
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode as P2ErrorCode;
 use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode as P3ErrorCode;
@@ -22,19 +21,13 @@ use wasmtime_wasi_http::{Error, WasiBody};
 use super::answer;
 use super::flushed::Flushed;
 use super::instances::{Instances, Label, Ticket};
-use super::server::Service;
-use super::unread::Unread;
+use super::permits::{NoPermit, Permits, RequestPermit};
+use super::server::{Peer, Service};
 use crate::bindings::logging::{Level, LogLine};
 use crate::urls;
 use crate::wasm::inward::{self, CallError};
 use crate::wasm::limits::Presence;
 use crate::wasm::{self, Death, Generation, Slot};
-
-/// Requests in flight at a time: each may need an instance, and the pool has a part for them.
-const IN_FLIGHT_MAX: usize = 256;
-
-/// How long a request waits for its turn when so many are in flight.
-const TURN_MAX: Duration = Duration::from_secs(30);
 
 /// An instance that ended mid-request is put away at once, and then says what it died of.
 const DEATH_MAX: Duration = Duration::from_secs(5);
@@ -51,18 +44,8 @@ pub struct Fetch(Arc<Shared>);
 
 struct Shared {
     slot: Slot,
-    turns: Turns,
+    permits: Permits,
     serving: Mutex<Option<Serving>>,
-}
-
-/// The places of requests in flight. All clones are the same places.
-#[derive(Clone)]
-pub struct Turns(Arc<Semaphore>);
-
-impl Default for Turns {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(IN_FLIGHT_MAX)))
-    }
 }
 
 #[derive(Clone)]
@@ -72,10 +55,10 @@ struct Serving {
 }
 
 impl Fetch {
-    /// Serves what is in `slot` when a request comes, in its turn. Before there is anything, requests wait.
+    /// Serves what is in `slot` when a request comes, with a permit of `permits`. Before there is anything, requests wait.
     #[must_use]
-    pub fn new(slot: Slot, turns: Turns) -> Self {
-        Self(Arc::new(Shared { slot, turns, serving: Mutex::default() }))
+    pub fn new(slot: Slot, permits: Permits) -> Self {
+        Self(Arc::new(Shared { slot, permits, serving: Mutex::default() }))
     }
 
     /// Answers `request`, which came in on `local`. When dropped, the guest is told to give the request up.
@@ -89,9 +72,6 @@ impl Fetch {
             Err(why) => return answer::bad_request(why),
         };
         inward::forget(request.headers_mut());
-        let (parts, body) = request.into_parts();
-        let body = Unread::wrap(body, &parts.headers);
-        let request = Request::from_parts(parts, body);
         if is_websocket(request.headers()) {
             // Nothing that the Worker could answer would be one.
             tracing::warn!("`{}` was asked for a WebSocket, which is not run yet", request.uri().path());
@@ -100,7 +80,9 @@ impl Fetch {
         match self.ask(request, 0).await {
             Ok(response) => response.map(|body| Flushed::new(body).boxed_unsync()),
             Err(Failure::NoFetch { worker, classes }) => answer::no_fetch(&worker, classes),
-            Err(Failure::Overloaded) => answer::overloaded(IN_FLIGHT_MAX),
+            Err(Failure::Overloaded { max }) => answer::overloaded(max),
+            // A reason that the connection knows replaces this answer.
+            Err(Failure::Body) => answer::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{}\n", Failure::Body)),
             Err(Failure::Failed { worker, label, why }) => answer::failed(&worker, &label, &why),
         }
     }
@@ -121,7 +103,7 @@ impl Fetch {
         if !generation.has_fetch() {
             return Err(Failure::NoFetch { worker: worker(), classes: generation.classes().len() });
         }
-        let Some(turn) = self.0.turn().await else { return Err(Failure::Overloaded) };
+        let (request, permit) = self.0.permit(generation.worker(), request, depth).await?;
 
         let (here, gone) = oneshot::channel();
         let mut here = Here { client: Some(Presence::default()), _here: here };
@@ -142,7 +124,7 @@ impl Fetch {
                     }
                 };
                 let left = length(response.headers());
-                Ok(response.map(|body| Held { body, left, begun: None, client, _turn: turn }.boxed_unsync()))
+                Ok(response.map(|body| Held { body, left, begun: None, client, _permit: permit }.boxed_unsync()))
             }
             Err(error) => {
                 let why = explain(generation, &label, &error, died).await;
@@ -172,25 +154,40 @@ impl Drop for Here {
 enum Failure {
     #[error("the Worker `{worker}` has no fetch handler")]
     NoFetch { worker: String, classes: usize },
-    #[error("{IN_FLIGHT_MAX} requests are in progress and none of them has ended for a while")]
-    Overloaded,
+    #[error("{max} requests are in progress and none of them has ended for a while")]
+    Overloaded { max: usize },
+    #[error("the body of the request could not be read")]
+    Body,
     #[error("the Worker `{worker}` failed at {label}: {why}")]
     Failed { worker: String, label: Arc<Label>, why: String },
 }
 
 impl Service for Fetch {
-    async fn call(&self, request: Request<Incoming>, local: SocketAddr) -> Response<WasiBody> {
+    async fn call(&self, request: Request<WasiBody>, local: SocketAddr) -> Response<WasiBody> {
         self.handle(request, local).await
     }
 }
 
 impl Shared {
-    /// A place among the requests in flight; none when there was none for long.
-    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
-        if let Ok(turn) = Arc::clone(&self.turns.0).try_acquire_owned() {
-            return Some(turn);
+    /// Waits for a permit for `request`, which returns with its body as far as it was read meanwhile.
+    async fn permit(
+        &self,
+        worker: &str,
+        request: Request<WasiBody>,
+        depth: u32,
+    ) -> Result<(Request<WasiBody>, RequestPermit), Failure> {
+        let failed = |why| match why {
+            NoPermit::Overloaded { max } => Failure::Overloaded { max },
+            NoPermit::Body => Failure::Body,
+        };
+        if depth > 0 {
+            return Ok((request, self.permits.nested(worker, depth).await.map_err(failed)?));
         }
-        real::timeout(TURN_MAX, Arc::clone(&self.turns.0).acquire_owned()).await?.ok()
+        let client = request.extensions().get().map(|Peer(client)| client.ip());
+        let (parts, body) = request.into_parts();
+        let is_asked_for = parts.headers.contains_key(header::EXPECT);
+        let (body, permit) = self.permits.outside(body, is_asked_for, client).await.map_err(failed)?;
+        Ok((Request::from_parts(parts, body), permit))
     }
 
     async fn serving(&self) -> Serving {
@@ -280,7 +277,7 @@ fn length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// A response's body, which keeps the request's turn while it is sent. A client that has begun to read it and stops before its end has gone;
+/// A response's body, which keeps the request's permit while it is sent. A client that has begun to read it and stops before its end has gone;
 /// one that reads nothing of it may have wanted no more than the head.
 struct Held {
     body: WasiBody,
@@ -289,7 +286,7 @@ struct Held {
     /// Whom it is sent to; none before the first of it is asked for, and when nothing is to come any more.
     begun: Option<Presence>,
     client: Option<Presence>,
-    _turn: OwnedSemaphorePermit,
+    _permit: RequestPermit,
 }
 
 impl Drop for Held {

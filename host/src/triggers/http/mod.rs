@@ -8,16 +8,18 @@
 //! request in flight finishes on the generation it began on. Never does: route, that is for the service around it.
 
 mod answer;
+mod early;
 mod fetch;
 mod flushed;
 mod instances;
 mod not_built;
+mod permits;
 mod server;
 mod told;
-mod unread;
 
-pub use fetch::{Fetch, Turns};
+pub use fetch::Fetch;
 pub use not_built::NotBuilt;
+pub use permits::Permits;
 pub use server::{GRACE, Peer, Service, serve};
 pub use told::Told;
 pub use wasmtime_wasi_http::WasiBody as Body;

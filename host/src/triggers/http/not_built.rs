@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
 use wasmtime_wasi_http::WasiBody;
 
 use super::answer;
@@ -14,7 +13,7 @@ use super::server::Service;
 pub struct NotBuilt;
 
 impl Service for NotBuilt {
-    async fn call(&self, _request: Request<Incoming>, _local: SocketAddr) -> Response<WasiBody> {
+    async fn call(&self, _request: Request<WasiBody>, _local: SocketAddr) -> Response<WasiBody> {
         let why = "The Worker has not been built yet: its first build failed, and the terminal says why.\n\
                    It is built again as soon as its sources change.\n";
         answer::text(StatusCode::SERVICE_UNAVAILABLE, why.to_owned())

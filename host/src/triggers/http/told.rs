@@ -13,7 +13,6 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, Uri, header};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use miniflow_runtime::clock::Stopwatch;
 use tracing::Level;
 use wasmtime_wasi_http::Error;
@@ -44,7 +43,7 @@ impl<S> Told<S> {
 }
 
 impl<S: Service> Service for Told<S> {
-    async fn call(&self, request: Request<Incoming>, local: SocketAddr) -> Response<Body> {
+    async fn call(&self, request: Request<Body>, local: SocketAddr) -> Response<Body> {
         let is_own = request.uri().path().starts_with(OWN);
         let is_told = if is_own { tracing::enabled!(Level::DEBUG) } else { tracing::enabled!(Level::INFO) };
         if !is_told {

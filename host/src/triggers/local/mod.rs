@@ -10,9 +10,9 @@ mod journal;
 mod time;
 
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body::Body as HttpBody;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use miniflow_runtime::mover::Mover;
 use miniflow_runtime::{Clock as _, Timestamp};
 use serde_json::{Value, json};
@@ -95,7 +95,7 @@ impl Local {
         {
             return Ok(self.control(control, request).await);
         }
-        match self.answer_without_body(&request).await {
+        match self.answer_without_body(request.uri(), request.headers()).await {
             Some(answer) => Ok(answer),
             None => Err(request),
         }
@@ -120,6 +120,10 @@ impl Local {
                     Control::Cron => self.cron.fire(&body.to_bytes(), now).await,
                     Control::Introspect(introspect) => introspect.call(&body.to_bytes()).await,
                 },
+                Err(error) if error.is::<LengthLimitError>() => {
+                    let error = format!("the body is longer than {} bytes", control.body_bytes_max());
+                    (StatusCode::PAYLOAD_TOO_LARGE, json!({ "error": error }))
+                }
                 Err(error) => {
                     let error = format!("the body could not be read: {error}");
                     (StatusCode::BAD_REQUEST, json!({ "error": error }))
@@ -133,10 +137,10 @@ impl Local {
         with_type(status, answer.to_string(), "application/json")
     }
 
-    async fn answer_without_body<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
-        let path = request.uri().path();
+    async fn answer_without_body(&self, uri: &Uri, headers: &HeaderMap) -> Option<Response<Body>> {
+        let path = uri.path();
         if self.test_scheduled && path == TEST_SCHEDULED {
-            let answer = self.scheduled(request.uri().query()).await;
+            let answer = self.scheduled(uri.query()).await;
             return Some(match answer {
                 Ok((outcome, _)) if outcome.error.is_none() => text(StatusCode::OK, "Ran scheduled event".to_owned()),
                 Ok((outcome, _)) => text(StatusCode::INTERNAL_SERVER_ERROR, outcome.error.unwrap_or_default()),
@@ -146,11 +150,11 @@ impl Local {
         if !path.starts_with(PREFIX) {
             return None;
         }
-        if let Err(problem) = guard(request.headers()) {
+        if let Err(problem) = guard(headers) {
             return Some(text(StatusCode::FORBIDDEN, problem));
         }
         if path == JOURNAL {
-            let (status, answer) = self.journals.export(request.uri().query()).await;
+            let (status, answer) = self.journals.export(uri.query()).await;
             return Some(with_type(status, answer, "application/json"));
         }
         if path == INTROSPECT {
@@ -165,7 +169,7 @@ impl Local {
                 format!("404 Not Found\n\nPaths under {PREFIX} are not the Worker's. Here: {known}.\n"),
             ));
         }
-        Some(match self.scheduled(request.uri().query()).await {
+        Some(match self.scheduled(uri.query()).await {
             Err(problem) => text(StatusCode::BAD_REQUEST, problem),
             Ok((outcome, as_json)) => {
                 let status = if outcome.error.is_none() { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
