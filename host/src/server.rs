@@ -39,6 +39,7 @@ use crate::triggers::queue::Consumers;
 use crate::wasm::determinism::Determinism;
 use crate::wasm::network::Network;
 use crate::wasm::outside::Outside;
+use crate::wasm::own_address::OwnAddresses;
 use crate::wasm::tls::Authorities;
 use crate::wasm::{Compiler, EngineOptions, Loader, Runner, Services};
 
@@ -113,6 +114,7 @@ pub struct Server {
     session: Session,
     objects: Objects,
     stores: Stores,
+    services: Arc<Services>,
     dispatcher: Dispatcher,
     mover: Mover,
     definitions: Vec<WorkflowDefinition>,
@@ -233,6 +235,7 @@ impl Server {
             session,
             objects,
             stores,
+            services,
             dispatcher,
             mover,
             definitions,
@@ -347,6 +350,7 @@ impl Server {
     ///
     /// When the listener cannot be used.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) -> std::io::Result<()> {
+        self.services.set_own_addresses(OwnAddresses::new(vec![listener.local_addr()?]));
         let mut stop_began = None;
         let shutdown = async {
             shutdown.await;

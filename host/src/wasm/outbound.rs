@@ -20,9 +20,11 @@ use wasmtime_wasi_http::p2::bindings::http::types as p2;
 use wasmtime_wasi_http::p3::bindings::http::types as p3;
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
+use super::edge;
 use super::framing::OF_CONNECTION;
 use super::inward::{Call, CallError, DEPTH_MAX, Depth, Target, route};
 use super::outside::{self, Deed, Doer};
+use super::own_address::Returns;
 use super::sending::{self, Connection};
 use super::services::Services;
 use crate::bindings::Bindings;
@@ -79,6 +81,7 @@ impl WasiHttpHooks for Outbound {
                 run.blocks("sends a request outside of a step").await;
             }
             if target.is_none() {
+                edge::remove_way_in(request.headers_mut());
                 let allowed = services.network.check(request.uri());
                 allowed.map_err(|denied| Error::InternalError(Some(denied.to_string())))?;
             }
@@ -96,7 +99,10 @@ impl WasiHttpHooks for Outbound {
                 (None, Some((outside, doer))) => {
                     (outside::ask(outside, doer, request).await?, Box::new(future::ready(Ok(()))) as _)
                 }
-                (None, None) => sending::send(&services.tls, request, options).await?,
+                (None, None) => {
+                    let returns = Returns { own: services.own_addresses(), depth };
+                    sending::send(&services.tls, request, options, Some(returns)).await?
+                }
             };
             let Some(busy) = busy else { return Ok((response, connection)) };
             let response = response.map(|body| WasiBody::new(Awaited { body, run, busy: None }));

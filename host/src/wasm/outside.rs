@@ -110,7 +110,7 @@ fn whole(body: Bytes) -> WasiBody {
 /// When there is none.
 pub async fn send(request: Request<Bytes>) -> Result<Response<Bytes>, String> {
     let answer = async {
-        let (response, connection) = sending::send(&Tls::default(), request.map(whole), None).await?;
+        let (response, connection) = sending::send(&Tls::default(), request.map(whole), None, None).await?;
         let (head, body) = response.into_parts();
         let (body, _) = futures::future::join(body.collect(), Box::into_pin(connection)).await;
         Ok::<_, Error>(Response::from_parts(head, body?.to_bytes()))

@@ -4,6 +4,7 @@
 //! request may go there ([`super::network`]), send it twice, or follow a redirection.
 
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -20,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
+use super::own_address::Returns;
 use super::tls::Tls;
 
 /// For how long anything is waited for, unless the guest says so. The platform's own limit is not documented; wasmtime's is this.
@@ -32,7 +34,7 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// Sends a request, and returns the response as soon as its head is there. Dropping the future, or the connection, gives it up.
+/// Sends a request, and returns the response as soon as its head is there. With `returns`, one to this server is marked. Dropping the future, or the connection, gives it up.
 ///
 /// # Errors
 ///
@@ -41,11 +43,16 @@ pub(super) async fn send(
     tls: &Tls,
     mut request: Request<WasiBody>,
     options: Option<RequestOptions>,
+    returns: Option<Returns>,
 ) -> Result<(Response<WasiBody>, Connection), Error> {
     let options = options.unwrap_or_default();
     let limit = options.connect_timeout.unwrap_or(PATIENCE);
     let connecting = connect(tls, request.uri());
-    let stream = real::timeout(limit, connecting).await.ok_or(Error::ConnectionTimeout)??;
+    let (stream, ends) = real::timeout(limit, connecting).await.ok_or(Error::ConnectionTimeout)??;
+    if let (Some(returns), Some((local, peer))) = (returns, ends) {
+        let marked = returns.mark(request.headers_mut(), local, peer);
+        marked.map_err(|why| Error::InternalError(Some(why)))?;
+    }
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // The host is a header; scheme and authority are for proxies.
     let path = request.uri().path_and_query().cloned();
@@ -83,12 +90,17 @@ pub(super) async fn send(
     Ok((answer, Box::new(rest)))
 }
 
-async fn connect(tls: &Tls, uri: &Uri) -> Result<Box<dyn Stream>, Error> {
+/// Connects to the server of `uri`; returns the stream, and both addresses of a connection without TLS.
+async fn connect(tls: &Tls, uri: &Uri) -> Result<(Box<dyn Stream>, Option<(SocketAddr, SocketAddr)>), Error> {
     let host = uri.host().filter(|host| !host.is_empty()).ok_or(Error::HttpRequestUriInvalid)?;
     let is_secure = uri.scheme() == Some(&Scheme::HTTPS);
     let port = uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
     let stream = TcpStream::connect(format!("{host}:{port}")).await.map_err(Error::Connect)?;
-    if is_secure { Ok(Box::new(tls.secure(host, stream).await?)) } else { Ok(Box::new(stream)) }
+    if is_secure {
+        return Ok((Box::new(tls.secure(host, stream).await?), None));
+    }
+    let ends = stream.local_addr().ok().zip(stream.peer_addr().ok());
+    Ok((Box::new(stream), ends))
 }
 
 /// The body of a response as it comes. A silence that is too long ends it, counted from when somebody waits for more.

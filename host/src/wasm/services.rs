@@ -9,6 +9,7 @@ use super::determinism::Determinism;
 use super::inward::Inward;
 use super::network::Network;
 use super::outside::Outside;
+use super::own_address::OwnAddresses;
 use super::tls::{Authorities, Tls};
 use super::workers::Workers;
 use crate::bindings::kv::Namespaces;
@@ -29,6 +30,7 @@ pub struct Services {
     pub(super) tls: Tls,
     runtime: SetOnce<Handle>,
     inward: SetOnce<Arc<dyn Inward>>,
+    own: OnceLock<OwnAddresses>,
     queues: OnceLock<Queues>,
     namespaces: OnceLock<Namespaces>,
     outside: OnceLock<Arc<dyn Outside>>,
@@ -41,9 +43,9 @@ impl Services {
     pub fn new(clock: Arc<dyn Clock>, logs: Arc<dyn LogSink>) -> Self {
         let (runtime, inward) = (SetOnce::new(), SetOnce::new());
         let (queues, namespaces) = (OnceLock::new(), OnceLock::new());
-        let (outside, determinism) = (OnceLock::new(), OnceLock::new());
+        let (outside, determinism, own) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         let (workers, network, tls) = (Workers::default(), Network::default(), Tls::default());
-        Self { clock, logs, workers, network, tls, runtime, inward, queues, namespaces, outside, determinism }
+        Self { clock, logs, workers, network, tls, runtime, inward, own, queues, namespaces, outside, determinism }
     }
 
     /// Says where Workers' requests may go: anywhere, unless this is said.
@@ -56,6 +58,18 @@ impl Services {
     #[must_use]
     pub fn with_authorities(self, authorities: Authorities) -> Self {
         Self { tls: Tls::new(authorities), ..self }
+    }
+
+    /// Sets the addresses that the server of the session listens on. Only the first call counts.
+    pub fn set_own_addresses(&self, own: OwnAddresses) {
+        if self.own.set(own).is_err() {
+            tracing::debug!("the addresses of the server were set already");
+        }
+    }
+
+    /// Returns the addresses that the server of the session listens on; none before it is served.
+    pub(super) fn own_addresses(&self) -> OwnAddresses {
+        self.own.get().cloned().unwrap_or_default()
     }
 
     /// Says which runtime it is. Guests that ask for it wait until then. Only the first call counts.

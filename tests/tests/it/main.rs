@@ -16,6 +16,7 @@ mod crash_bindings;
 mod cron_commands;
 mod crons;
 mod crowd;
+mod edge;
 mod edits;
 mod examples;
 mod extremes;

@@ -28,6 +28,7 @@ use crate::urls;
 use crate::wasm::inward::{self, CallError};
 use crate::wasm::limits::Presence;
 use crate::wasm::{self, Death, Generation, Slot};
+use crate::wasm::{edge, own_address};
 
 /// An instance that ended mid-request is put away at once, and then says what it died of.
 const DEATH_MAX: Duration = Duration::from_secs(5);
@@ -72,12 +73,16 @@ impl Fetch {
             Err(why) => return answer::bad_request(why),
         };
         inward::forget(request.headers_mut());
+        let depth = own_address::depth_of(request.headers_mut());
+        if let Some(Peer(client)) = request.extensions().get().copied() {
+            edge::arrives(request.headers_mut(), client.ip());
+        }
         if is_websocket(request.headers()) {
             // Nothing that the Worker could answer would be one.
             tracing::warn!("`{}` was asked for a WebSocket, which is not run yet", request.uri().path());
             return answer::no_websocket(request.uri().path());
         }
-        match self.ask(request, 0).await {
+        match self.ask(request, depth).await {
             Ok(response) => response.map(|body| Flushed::new(body).boxed_unsync()),
             Err(Failure::NoFetch { worker, classes }) => answer::no_fetch(&worker, classes),
             Err(Failure::Overloaded { max }) => answer::overloaded(max),

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `* /~/answer?status=&body=&header=NAME:VALUE` | answers as the query says |
 //! | `* /~/ask?by=&url=&method=&body=&header=&redirect=&then=` | sends a request and handles the answer as `then` says |
+//! | `* /~/front` | sends the request on to where it was sent to, as a Worker in front of a server does |
 //! | `GET /admin` | 403 |
 //! | `* /…` | answers `path() PATH url() PATH` |
 //!
@@ -21,6 +22,7 @@ async fn fetch(req: Request, env: Env, _ctx: Context) -> Result<Response> {
     match req.path().as_str() {
         "/~/answer" => answer(req),
         "/~/ask" => ask(req, env).await.or_else(|error| Response::from_json(&json!({ "error": error.to_string() }))),
+        "/~/front" => Fetch::Request(req).send().await,
         _ => {
             let paths = |req: Request, _| Response::ok(format!("path() {} url() {}", req.path(), req.url()?.path()));
             Router::new()
