@@ -53,6 +53,8 @@ pub struct ServerOptions {
     pub cache_dir: Option<PathBuf>,
     /// What compiles them, when other sessions of this process use it as well; none: one of its own.
     pub compiler: Option<Compiler>,
+    /// Live runs of workflow instances at a time. `None` means the maximum, 1,700. Without effect on a shared `compiler`.
+    pub live_runs_max: Option<usize>,
     /// What a test says about instances.
     pub scripts: Option<Arc<Scripts>>,
     /// Who stands between guests and the network, if somebody does.
@@ -88,6 +90,7 @@ impl ServerOptions {
             durability: Durability::Normal,
             cache_dir: None,
             compiler: None,
+            live_runs_max: None,
             scripts: None,
             outside: None,
             time: None,
@@ -136,6 +139,7 @@ impl Server {
             durability,
             cache_dir,
             compiler,
+            live_runs_max,
             scripts,
             outside,
             time,
@@ -169,7 +173,7 @@ impl Server {
         if let Some(outside) = outside {
             services.set_outside(outside);
         }
-        let compiler = compiler.map_or_else(|| Compiler::new(&EngineOptions { cache_dir }), Ok);
+        let compiler = compiler.map_or_else(|| Compiler::new(&EngineOptions { cache_dir, live_runs_max }), Ok);
         let compiler = compiler.map_err(|error| Problem::error(error.to_string()))?;
         let loader = Loader::with(compiler, Arc::clone(&services));
         let session = Session::new(loader, services.workers.clone());

@@ -109,6 +109,10 @@ pub(super) struct DevArgs {
     #[arg(long, env = "MINIFLOW_STRICT_DETERMINISM", hide_env_values = true, value_parser = FalseyValueParser::new())]
     strict_determinism: bool,
 
+    /// Run at most this many workflow instances at a time [default: 1700]
+    #[arg(long, env = "MINIFLOW_MAX_LIVE_RUNS", hide_env_values = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1700))]
+    max_live_runs: Option<u16>,
+
     /// Set the minimum level of log lines; `debug` shows every step
     #[arg(long, env = "MINIFLOW_LOG_LEVEL", hide_env_values = true, value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL")]
     log_level: LogLevel,
@@ -231,6 +235,8 @@ pub struct DevOptions {
     pub on_divergence: session::OnDivergence,
     /// Whether a run fails if it reads the clock, randomness or environment outside a step.
     pub strict_determinism: bool,
+    /// Live runs of workflow instances at a time. `None` means the maximum.
+    pub live_runs_max: Option<usize>,
     /// File that the address is written to when the server is ready.
     pub ports_file: Option<PathBuf>,
     /// Whether a browser is opened when the server is ready.
@@ -287,6 +293,7 @@ impl DevArgs {
                 OnDivergence::Continue => session::OnDivergence::Continue,
             },
             strict_determinism: self.strict_determinism,
+            live_runs_max: self.max_live_runs.map(usize::from),
             ports_file: self.ports_file.clone(),
             open: self.open,
         }

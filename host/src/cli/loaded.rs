@@ -25,7 +25,7 @@ pub(super) async fn load(projects: Vec<Project>, no_build: bool, style: Style) -
     let workers = build_all(projects, (!no_build).then_some(Profile::Development)).await?;
     let services = Arc::new(Services::new(SystemClock::shared(), Arc::new(Silence)));
     let cache_dir = default_cache_dir(|name| std::env::var_os(name));
-    let loader = Loader::new(&EngineOptions { cache_dir }, Arc::clone(&services))
+    let loader = Loader::new(&EngineOptions { cache_dir, live_runs_max: None }, Arc::clone(&services))
         .map_err(|error| Problem::error(error.to_string()))?;
     let session = Session::new(loader, services.workers.clone());
     let (members, warnings) = session.load_all(workers).await?;

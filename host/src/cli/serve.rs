@@ -115,6 +115,7 @@ async fn serve_until_stopped(
         },
         cache_dir: default_cache_dir(|name| std::env::var_os(name)),
         compiler: None,
+        live_runs_max: options.live_runs_max,
         scripts: None,
         outside: None,
         test_scheduled: options.test_scheduled,

@@ -64,6 +64,7 @@ fn without_flags_there_are_defaults() {
             ca_files: Vec::new(),
             on_divergence: session::OnDivergence::Pause,
             strict_determinism: false,
+            live_runs_max: None,
             ports_file: None,
             open: false,
         }
@@ -88,6 +89,7 @@ fn flags_are_taken() {
             ca_files: Vec::new(),
             on_divergence: session::OnDivergence::Pause,
             strict_determinism: false,
+            live_runs_max: None,
             ports_file: None,
             open: false,
         }

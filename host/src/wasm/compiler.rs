@@ -16,6 +16,7 @@ use super::engine::{EngineError, EngineOptions, engine};
 use super::generation::Code;
 use super::linker::linker;
 use super::loader::LoadError;
+use super::pool::{GuestPool, RUNS_MAX};
 use super::state::GuestState;
 
 /// Compiles components. Cheap to clone; all clones are the same.
@@ -24,6 +25,7 @@ pub struct Compiler(Arc<Shared>);
 
 struct Shared {
     engine: Engine,
+    pool: GuestPool,
     linker: Arc<Linker<GuestState>>,
     /// What was compiled, by its digest; none: it is not kept.
     kept: Option<Mutex<Kept>>,
@@ -53,11 +55,16 @@ impl Compiler {
     fn start(options: &EngineOptions, keeps: bool) -> Result<Self, EngineError> {
         let engine = engine(options)?;
         let linker = Arc::new(linker(&engine).map_err(|error| EngineError::new(&error))?);
-        Ok(Self(Arc::new(Shared { engine, linker, kept: keeps.then(Mutex::default) })))
+        let pool = GuestPool::new(options.live_runs_max.unwrap_or(RUNS_MAX));
+        Ok(Self(Arc::new(Shared { engine, pool, linker, kept: keeps.then(Mutex::default) })))
     }
 
     pub(super) fn engine(&self) -> &Engine {
         &self.0.engine
+    }
+
+    pub(super) fn pool(&self) -> &GuestPool {
+        &self.0.pool
     }
 
     pub(super) fn linker(&self) -> &Arc<Linker<GuestState>> {

@@ -17,7 +17,7 @@ use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
 use wasmtime_wasi::p3::bindings::clocks::system_clock::Instant;
 
 use super::state::GuestState;
-use super::{loader, trap};
+use super::{loader, symbols, trap};
 use crate::bindings::logging::Level;
 
 /// Something that is another thing each time.
@@ -164,7 +164,8 @@ fn reads(store: &StoreContextMut<'_, GuestState>, source: Source) -> wasmtime::R
     if !determinism.is_looked_at(state.console().worker(), run.workflow_name(), source, nth) && !determinism.strict {
         return Ok(());
     }
-    let text = WasmBacktrace::force_capture(store).to_string();
+    let frames = symbols::frames(&WasmBacktrace::force_capture(store));
+    let text = state.symbols().describe(&frames);
     // A panic looks whether it is to print a backtrace.
     if source == Source::Environment && text.contains("panicking") {
         return Ok(());

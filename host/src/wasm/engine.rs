@@ -13,11 +13,7 @@ use wasmtime::{
 };
 
 use super::limits::MEMORY_MAX_BYTES;
-
-/// Stores that can be alive at once: 1,700 runs (`runner.rs`: 1,024 parked, 64 at work, the rest bodies that wait for
-/// something outside), 256 requests, 256 Durable Objects, and some to spare. A slot that was never used costs address space, and 3 us when the
-/// engine starts: the guard page of its stack.
-pub const SLOTS: u32 = 2304;
+use super::pool::{CORE_INSTANCES, SLOTS, STACKS, TABLES};
 
 /// How often a guest that computes lets others run. A run beside a guest that spins waits about this long for each turn.
 pub const TICK: Duration = Duration::from_millis(5);
@@ -45,6 +41,8 @@ const WASM_STACK_BYTES: usize = 1 << 20;
 pub struct EngineOptions {
     /// Where compiled components are kept. None: everything is compiled anew. Must be absolute.
     pub cache_dir: Option<PathBuf>,
+    /// Live runs at a time. `None` means [`RUNS_MAX`](super::pool::RUNS_MAX), which is also the maximum.
+    pub live_runs_max: Option<usize>,
 }
 
 /// The engine could not be made.
@@ -109,7 +107,8 @@ fn common(cache: Option<Cache>) -> Config {
     config
         .wasm_component_model(true)
         .wasm_component_model_async(true)
-        .wasm_backtrace_details(WasmBacktraceDetails::Enable)
+        // `symbols.rs` resolves source lines, when a text is wanted.
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         .epoch_interruption(true)
         .memory_init_cow(true)
         .max_wasm_stack(WASM_STACK_BYTES)
@@ -122,12 +121,11 @@ fn pooling(cache: Option<Cache>) -> Config {
     let kept = if PoolingAllocationConfig::is_pagemap_scan_available() { KEPT_BYTES } else { KEPT_UNSEEN_BYTES };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(SLOTS)
-        // A component has about four core instances (the guest, a shim, a fix-up), one memory, two tables; composed
-        // ones a multiple. Only memories, tables and stacks reserve address space.
-        .total_core_instances(SLOTS * 16)
+        // Only memories, tables and stacks reserve address space.
+        .total_core_instances(CORE_INSTANCES)
         .total_memories(SLOTS)
-        .total_tables(SLOTS * 4)
-        .total_stacks(SLOTS)
+        .total_tables(TABLES)
+        .total_stacks(STACKS)
         .max_memory_size(MEMORY_MAX_BYTES)
         .table_elements(TABLE_ELEMENTS_MAX)
         // What a small guest wrote to stays resident in a free slot and is made as it was by hand: giving it back to the system

@@ -17,8 +17,10 @@ use super::bindings::exports::miniflow::worker::durable_objects::{
 use super::bindings::exports::miniflow::worker::queue_consumer::GuestIndices as QueueIndices;
 use super::bindings::exports::miniflow::worker::scheduled::GuestIndices as ScheduledIndices;
 use super::bindings::exports::miniflow::worker::workflows::GuestIndices;
+use super::pool::{GuestKind, GuestPermit, GuestPool};
 use super::services::Services;
 use super::state::{Guest, GuestState};
+use super::symbols::Symbols;
 use super::trap::Death;
 use crate::bindings::Bindings;
 use crate::bindings::durable_object::ObjectStorage;
@@ -35,6 +37,8 @@ pub struct Class {
 /// A compiled component and what was found in it. Several generations may share one.
 pub(super) struct Code {
     pub(super) engine: Engine,
+    pub(super) pool: GuestPool,
+    pub(super) symbols: Arc<Symbols>,
     pub(super) pre: InstancePre<GuestState>,
     pub(super) fetch: Option<ProxyPre<GuestState>>,
     pub(super) workflows: Option<GuestIndices>,
@@ -175,18 +179,35 @@ impl Generation {
         self.retired.initialized()
     }
 
-    pub(crate) fn store(&self, run: Option<Arc<Run>>) -> Store<GuestState> {
-        self.store_of(run, None)
+    /// The permits of the engine's instance pool.
+    pub(crate) fn pool(&self) -> &GuestPool {
+        &self.code.pool
     }
 
-    /// A store for an object.
-    pub(crate) fn object_store(&self, storage: Arc<ObjectStorage>) -> Store<GuestState> {
-        self.store_of(None, Some(storage))
+    /// Takes a permit for a guest of this kind and creates its store.
+    pub(crate) async fn store(&self, kind: GuestKind) -> Store<GuestState> {
+        self.store_of(self.pool().reserve(kind).await, None, None)
     }
 
-    fn store_of(&self, run: Option<Arc<Run>>, object: Option<Arc<ObjectStorage>>) -> Store<GuestState> {
+    /// Creates the store of a run.
+    pub(crate) fn run_store(&self, permit: GuestPermit, run: Arc<Run>) -> Store<GuestState> {
+        self.store_of(permit, Some(run), None)
+    }
+
+    /// Takes a permit for a Durable Object and creates its store.
+    pub(crate) async fn object_store(&self, storage: Arc<ObjectStorage>) -> Store<GuestState> {
+        self.store_of(self.pool().reserve(GuestKind::Object).await, None, Some(storage))
+    }
+
+    fn store_of(
+        &self,
+        permit: GuestPermit,
+        run: Option<Arc<Run>>,
+        object: Option<Arc<ObjectStorage>>,
+    ) -> Store<GuestState> {
         let (worker, bindings) = (Arc::clone(&self.worker), self.bindings.clone());
-        let guest = Guest { worker, bindings, run, object, cpu: self.cpu_max };
+        let symbols = Arc::clone(&self.code.symbols);
+        let guest = Guest { permit, symbols, worker, bindings, run, object, cpu: self.cpu_max };
         GuestState::store(&self.code.engine, &self.services, guest)
     }
 

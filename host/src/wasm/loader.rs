@@ -21,8 +21,10 @@ use super::compiler::Compiler;
 use super::engine::{EngineError, EngineOptions};
 use super::generation::{Class, Code, Generation};
 use super::limits::CPU_MAX;
+use super::pool::GuestKind;
 use super::services::Services;
 use super::state::{Guest, GuestState};
+use super::symbols::Symbols;
 use super::trap::{self, Death};
 use crate::bindings::Bindings;
 
@@ -159,8 +161,12 @@ impl Loader {
         bindings: &Bindings,
     ) -> Result<Code, LoadError> {
         let (engine, linker) = (self.compiler.engine().clone(), Arc::clone(self.compiler.linker()));
-        let compiled = tokio::task::spawn_blocking(move || compile(&engine, &linker, &artifact)).await;
-        let pre = compiled.unwrap_or_else(|panic| Err(LoadError::Invalid { reason: panic.to_string() }))?;
+        let compiled = tokio::task::spawn_blocking(move || {
+            let pre = compile(&engine, &linker, &artifact)?;
+            Ok((pre, Arc::new(Symbols::new(artifact))))
+        });
+        let compiled = compiled.await;
+        let (pre, symbols) = compiled.unwrap_or_else(|panic| Err(LoadError::Invalid { reason: panic.to_string() }))?;
         let fetch = fetch(&pre);
         let workflows = exported("workflows", GuestIndices::new(&pre))?;
         let scheduled = exported("scheduled", ScheduledIndices::new(&pre))?;
@@ -173,6 +179,8 @@ impl Loader {
         }
         let mut code = Code {
             engine: engine.clone(),
+            pool: self.compiler.pool().clone(),
+            symbols,
             pre,
             fetch,
             workflows,
@@ -197,12 +205,14 @@ impl Loader {
             return Ok(Described::default());
         }
         let (worker, bindings) = (Arc::clone(worker), bindings.clone());
-        let guest = Guest { worker, bindings, run: None, object: None, cpu: DESCRIBE_CPU_MAX };
+        let permit = code.pool.reserve(GuestKind::Check).await;
+        let symbols = Arc::clone(&code.symbols);
+        let guest = Guest { permit, symbols, worker, bindings, run: None, object: None, cpu: DESCRIBE_CPU_MAX };
         let mut store = GuestState::store(self.compiler.engine(), &self.services, guest);
         let described = real::timeout(DESCRIBE_MAX, call_describe(code, &mut store)).await;
         match described {
             Some(Ok(classes)) => Ok(classes),
-            Some(Err(error)) => Err(trap::explain(&store, &error)),
+            Some(Err(error)) => Err(trap::explain(&store, &error).await),
             None => Err(Death {
                 message: format!("listing its classes took over {} seconds", DESCRIBE_MAX.as_secs()),
                 backtrace: None,

@@ -12,6 +12,7 @@ use super::bindings::exports::miniflow::worker::queue_consumer::{Guest as Consum
 use super::bindings::miniflow::worker::queue::ContentType as WitContentType;
 use super::bindings::miniflow::worker::types::Error;
 use super::generation::Generation;
+use super::pool::{GuestKind, PoolBackoff};
 use super::state::GuestState;
 use super::trap;
 use crate::bindings::logging::Level;
@@ -19,9 +20,6 @@ use crate::bindings::queue::{ContentType, Marks, Queues, Received};
 
 /// Real time a handler has, with all it lets run on (documented: 15 minutes).
 const HANDLER_MAX: Duration = Duration::from_secs(15 * 60);
-
-/// Before another try when the pool is full: stores of ended guests are being cleared.
-const POOL_FULL_DELAY: Duration = Duration::from_millis(20);
 
 /// How a handler ended.
 pub struct Consumed {
@@ -35,8 +33,9 @@ impl Generation {
     /// Hands `messages` to the Worker. Returns when its handler has, and all it lets run on. A trap is a failure like any other: what
     /// was said of messages before it counts.
     pub async fn consume(self: &Arc<Self>, queues: &Queues, queue: &str, messages: Vec<Received>) -> Consumed {
+        let mut backoff = PoolBackoff::default();
         loop {
-            let mut store = self.store(None);
+            let mut store = self.store(GuestKind::Event).await;
             let (open, marks) = queues.open_batch(&messages);
             let failure = match self.instantiate_consumer(&mut store).await {
                 Ok(guest) => {
@@ -50,10 +49,10 @@ impl Generation {
                 // No guest has seen the messages.
                 Err(error) if error.is::<PoolConcurrencyLimitError>() => {
                     drop(store);
-                    real::sleep(POOL_FULL_DELAY).await;
+                    backoff.wait().await;
                     continue;
                 }
-                Err(error) => Some(trap::explain(&store, &error).report()),
+                Err(error) => Some(trap::explain(&store, &error).await.report()),
             };
             let failed = failure.is_some();
             if let Some(failure) = failure {
@@ -101,7 +100,7 @@ async fn call(
     match called {
         Some(Ok(Ok(None))) => None,
         Some(Ok(Ok(Some(Error { name, message, .. })))) => Some(format!("{name}: {message}")),
-        Some(Ok(Err(error)) | Err(error)) => Some(trap::explain(store, &error).report()),
+        Some(Ok(Err(error)) | Err(error)) => Some(trap::explain(store, &error).await.report()),
         None => Some(format!("the handler took over {} minutes", HANDLER_MAX.as_secs() / 60)),
     }
 }

@@ -9,6 +9,7 @@ use miniflow_runtime::Timestamp;
 use miniflow_runtime::clock::real;
 
 use super::generation::Generation;
+use super::pool::GuestKind;
 use super::trap;
 use crate::bindings::logging::Level;
 
@@ -45,7 +46,7 @@ impl Generation {
                 self.worker()
             ));
         };
-        let mut store = self.store(None);
+        let mut store = self.store(GuestKind::Event).await;
         let cpu = store.data().cpu().clone();
         let called = {
             let called = async {
@@ -75,7 +76,7 @@ impl Generation {
                 ScheduledOutcome { error, no_retry: outcome.no_retry }
             }
             Some(Err(error)) => {
-                let death = trap::explain(&store, &error);
+                let death = trap::explain(&store, &error).await;
                 store.data().console().tell(Level::Error, death.report());
                 ScheduledOutcome::failed(death.message)
             }

@@ -18,7 +18,9 @@ use super::determinism;
 use super::inward::Depth;
 use super::limits::{self, CpuBudget, MemoryLimit};
 use super::outbound::{Caller, Outbound};
+use super::pool::GuestPermit;
 use super::services::Services;
+use super::symbols::Symbols;
 use crate::bindings::Bindings;
 use crate::bindings::durable_object::ObjectStorage;
 
@@ -39,10 +41,17 @@ pub struct GuestState {
     cpu: CpuBudget,
     /// How often it has read what another run would not read again.
     reads: AtomicU32,
+    symbols: Arc<Symbols>,
+    /// Released with the store.
+    _permit: GuestPermit,
 }
 
 /// Who a store is for.
 pub(super) struct Guest {
+    /// Its slot in the pool.
+    pub(super) permit: GuestPermit,
+    /// Debug information of its code.
+    pub(super) symbols: Arc<Symbols>,
     /// Name of the Worker.
     pub(super) worker: Arc<str>,
     /// What it can use.
@@ -58,7 +67,7 @@ pub(super) struct Guest {
 impl GuestState {
     /// Returns a store for `guest`, under its limits.
     pub(super) fn store(engine: &Engine, services: &Arc<Services>, guest: Guest) -> Store<Self> {
-        let Guest { worker, bindings, run, object, cpu } = guest;
+        let Guest { permit, symbols, worker, bindings, run, object, cpu } = guest;
         let console = Console::new(Arc::clone(&services.logs), worker, run.clone());
         let clock = GuestClock::new(Arc::clone(&services.clock), run.clone());
         let mut wasi = WasiCtx::builder();
@@ -90,6 +99,8 @@ impl GuestState {
             memory: MemoryLimit::default(),
             cpu: CpuBudget::new(cpu),
             reads: AtomicU32::default(),
+            symbols,
+            _permit: permit,
         };
         let mut store = Store::new(engine, state);
         limits::install(&mut store);
@@ -111,6 +122,11 @@ impl GuestState {
     /// Handles that the guest holds.
     pub fn table(&mut self) -> &mut ResourceTable {
         &mut self.table
+    }
+
+    /// Debug information of its code.
+    pub(crate) fn symbols(&self) -> &Arc<Symbols> {
+        &self.symbols
     }
 
     /// What guests share.

@@ -4,12 +4,14 @@
 //! anything of the host's insides; the backtrace has the user's functions only, when there are any. Never does: print.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use wasmtime::{Store, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use super::limits::{CpuExceeded, MEMORY_TEXT};
 use super::state::GuestState;
+use super::symbols::{self, Frame, Symbols};
 
 /// What a guest died of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,17 +34,42 @@ impl Death {
 }
 
 /// Explains `error`, which ended the guest of `store`.
-pub(crate) fn explain(store: &Store<GuestState>, error: &wasmtime::Error) -> Death {
-    let state = store.data();
-    let panic = state.console().take_panic();
-    let backtrace = error.downcast_ref::<WasmBacktrace>().and_then(|backtrace| user_frames(&backtrace.to_string()));
-    let message = message(error, panic.as_deref(), state.memory.denied());
-    Death { message, backtrace }
+pub(crate) fn explain(
+    store: &Store<GuestState>,
+    error: &wasmtime::Error,
+) -> impl Future<Output = Death> + Send + use<> {
+    Trapped::of(store, error).report()
 }
 
-/// Where in the user's functions the guest is that calls the host now.
-pub(crate) fn here(context: impl wasmtime::AsContext) -> Option<String> {
-    user_frames(&WasmBacktrace::force_capture(context).to_string())
+/// What is known of a guest that has ended, before its source lines are looked up. It does not need the store any more.
+pub(crate) struct Trapped {
+    message: String,
+    frames: Vec<Frame>,
+    symbols: Arc<Symbols>,
+}
+
+impl Trapped {
+    /// Takes what `error`, which ended the guest of `store`, says.
+    pub(crate) fn of(store: &Store<GuestState>, error: &wasmtime::Error) -> Self {
+        let state = store.data();
+        let panic = state.console().take_panic();
+        Self {
+            message: message(error, panic.as_deref(), state.memory.denied()),
+            frames: error.downcast_ref::<WasmBacktrace>().map(symbols::frames).unwrap_or_default(),
+            symbols: Arc::clone(state.symbols()),
+        }
+    }
+
+    /// Looks up the source lines.
+    pub(crate) async fn report(self) -> Death {
+        let backtrace = lines(&self.symbols, self.frames).await;
+        Death { message: self.message, backtrace }
+    }
+}
+
+/// Returns the user's functions among `frames`, one a line. `None` if there are none.
+pub(crate) async fn lines(symbols: &Arc<Symbols>, frames: Vec<Frame>) -> Option<String> {
+    if frames.is_empty() { None } else { user_frames(&symbols::describe(symbols, frames).await) }
 }
 
 fn message(error: &wasmtime::Error, panic: Option<&str>, memory_denied: bool) -> String {
@@ -152,7 +179,7 @@ const FRAMES_MAX: usize = 12;
 
 /// A function of a backtrace.
 #[derive(PartialEq)]
-struct Frame<'a> {
+struct UserFrame<'a> {
     name: String,
     place: Option<&'a str>,
 }
@@ -160,14 +187,14 @@ struct Frame<'a> {
 /// Picks the user's functions from the text of a wasmtime backtrace, which has names demangled and inlined functions
 /// unfolded.
 pub(super) fn user_frames(backtrace: &str) -> Option<String> {
-    let mut frames: Vec<Frame<'_>> = Vec::new();
+    let mut frames: Vec<UserFrame<'_>> = Vec::new();
     for line in backtrace.lines().skip(1) {
         if let Some(place) = line.trim_start().strip_prefix("at ") {
             if let Some(frame) = frames.last_mut() {
                 frame.place = Some(place);
             }
         } else if let Some(name) = function(line) {
-            frames.push(Frame { name, place: None });
+            frames.push(UserFrame { name, place: None });
         }
     }
     frames.retain(is_users);
@@ -179,7 +206,7 @@ pub(super) fn user_frames(backtrace: &str) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
-fn shown(frame: &Frame<'_>) -> String {
+fn shown(frame: &UserFrame<'_>) -> String {
     // Without full debug information a closure or an async function is called `{async_fn#0}`.
     match (frame.place, frame.name.starts_with('{')) {
         (Some(place), true) => format!("    at {}", shorten(place)),
@@ -222,7 +249,7 @@ fn without_hashes(name: &str) -> String {
     text
 }
 
-fn is_users(frame: &Frame<'_>) -> bool {
+fn is_users(frame: &UserFrame<'_>) -> bool {
     let name = frame.name.trim_start_matches('<').trim_start_matches("dyn ");
     let glue = GLUE.iter().any(|glue| name.starts_with(glue));
     let source = frame.place.is_some_and(|place| GLUE_SOURCES.iter().any(|glue| place.contains(glue)));

@@ -6,6 +6,7 @@
 //! [`Run::blocks`]: miniflow_runtime::Run::blocks
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use miniflow_runtime::clock::real;
@@ -13,32 +14,38 @@ use miniflow_runtime::{Fit, Handle, Trial};
 use wasmtime::PoolConcurrencyLimitError;
 
 use super::generation::Generation;
+use super::pool::{GuestKind, PoolBackoff};
 use super::runner::call_run;
 use super::trap;
 
 /// Real time for one instance: a replay takes microseconds.
 const TRIAL_MAX: Duration = Duration::from_secs(2);
 
-/// Before another try when the pool is full.
-const POOL_FULL_DELAY: Duration = Duration::from_millis(5);
-
 impl Generation {
     /// Runs this build on what `trial` has recorded; none when it takes too long.
     pub async fn try_out(&self, runtime: &Handle, trial: &mut Trial) -> Option<Fit> {
-        real::timeout(TRIAL_MAX, Box::pin(self.try_to_the_end(runtime, trial))).await
+        real::timeout(TRIAL_MAX, Box::pin(self.try_to_the_end(runtime, trial))).await?
     }
 
-    async fn try_to_the_end(&self, runtime: &Handle, trial: &mut Trial) -> Fit {
+    async fn try_to_the_end(&self, runtime: &Handle, trial: &mut Trial) -> Option<Fit> {
         let run = Arc::clone(trial.run());
+        let mut backoff = PoolBackoff::default();
         loop {
-            let mut store = self.store(Some(Arc::clone(&run)));
-            match trial.look(runtime, Box::pin(call_run(self, &mut store, &run))).await {
-                Some(Err(error)) if error.is::<PoolConcurrencyLimitError>() => {}
-                Some(Err(error)) => return Fit::Fails { message: trap::explain(&store, &error).message },
-                Some(Ok(())) | None => return trial.fit(),
+            let permit = self.pool().reserve(GuestKind::Check).await;
+            let mut store = self.run_store(permit, Arc::clone(&run));
+            let has_begun = AtomicBool::new(false);
+            match trial.look(runtime, Box::pin(call_run(self, &mut store, &run, &has_begun))).await {
+                // The run has counted nothing yet. Later the check has no answer, as when it takes too long.
+                Some(Err(error)) if error.is::<PoolConcurrencyLimitError>() => {
+                    if has_begun.into_inner() {
+                        return None;
+                    }
+                }
+                Some(Err(error)) => return Some(Fit::Fails { message: trap::explain(&store, &error).await.message }),
+                Some(Ok(())) | None => return Some(trial.fit()),
             }
             drop(store);
-            real::sleep(POOL_FULL_DELAY).await;
+            backoff.wait().await;
         }
     }
 }

@@ -32,7 +32,8 @@ impl Process {
     fn start() -> Result<Self, String> {
         let runtime = miniflow::wasm::runtime().map_err(|error| error.to_string())?;
         let cache_dir = default_cache_dir(|name| std::env::var_os(name));
-        let compiler = Compiler::keeping(&EngineOptions { cache_dir }).map_err(|error| error.to_string())?;
+        let compiler =
+            Compiler::keeping(&EngineOptions { cache_dir, live_runs_max: None }).map_err(|error| error.to_string())?;
         Ok(Self { runtime, compiler, builds: Mutex::default() })
     }
 

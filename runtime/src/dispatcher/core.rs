@@ -322,6 +322,7 @@ impl<S: Storage> Core<S> {
             Message::Trapped { run, key, error, culprit, replaying } => {
                 self.trapped(key, run, Command::Trap { error, culprit, replaying });
             }
+            Message::Interrupted { run, key, reason } => self.interrupted(key, run, &reason),
             Message::Create { workflow, options, reply } => self.create(&workflow, options, reply),
             Message::CreateScheduled { workflow, schedule, reply } => {
                 self.create_scheduled(&workflow, &schedule, reply);

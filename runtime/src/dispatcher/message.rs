@@ -33,6 +33,12 @@ pub(crate) enum Message {
         key: InstanceKey,
         answers_seen: u64,
     },
+    /// The host could not go on with the guest.
+    Interrupted {
+        run: RunId,
+        key: InstanceKey,
+        reason: String,
+    },
     Trapped {
         run: RunId,
         key: InstanceKey,

@@ -270,6 +270,20 @@ impl<S: Storage> Core<S> {
         self.wake(key, false);
     }
 
+    /// Ends a run that the host could not go on with. Its open attempts do not count; a new run starts from the journal.
+    pub(super) fn interrupted(&mut self, key: InstanceKey, run: RunId, reason: &str) {
+        if !self.is_active(key, run) {
+            return;
+        }
+        if let Some(resident) = self.residents.get(&key) {
+            let (workflow, id) = (&resident.fixed.workflow, &resident.fixed.id);
+            tracing::warn!(%workflow, instance = id, event = "interrupted", "interrupted and run again: {reason}");
+        }
+        self.end_run(key, false);
+        let _ = self.apply(key, Command::Interrupt);
+        self.wake(key, false);
+    }
+
     /// Drops a run.
     pub(super) fn drop_run(&mut self, key: InstanceKey) {
         self.end_run(key, false);

@@ -75,6 +75,12 @@ pub enum RunEnd {
         /// What it died of, readable by its author.
         error: ErrorInfo,
     },
+    /// The host could not give it what it needs, such as a stack. The guest is not to blame: its open attempts do not count, and a
+    /// new run starts from the journal.
+    Interrupted {
+        /// Resource that was missing, for the log.
+        reason: String,
+    },
 }
 
 /// One activation of an instance's code.
@@ -412,9 +418,9 @@ impl Run {
         self.stopping.load(Ordering::Acquire) && self.lock().napping > 0
     }
 
-    /// Says whether the guest cannot begin because its code is not there.
-    pub fn lacks_code(&self, lacks: bool) {
-        self.lock().at_rest = lacks;
+    /// Tells whether the guest waits to be started: for its code, or for a slot of the pool. The clock may move meanwhile.
+    pub fn waits_to_start(&self, waits: bool) {
+        self.lock().at_rest = waits;
     }
 
     /// Whether nothing can happen in the guest before a moment comes or somebody acts. `answers_sent`: by the dispatcher.
@@ -453,6 +459,10 @@ impl Run {
         drop(inner);
         let error = match how {
             RunEnd::Trapped { error } => error,
+            RunEnd::Interrupted { reason } => {
+                let _ = self.engine.send(Message::Interrupted { run: self.id, key: self.key, reason });
+                return;
+            }
             RunEnd::Returned if over => return,
             RunEnd::Returned => {
                 ErrorInfo::new(text::INTERNAL, "The workflow's code ended without handing in an outcome")

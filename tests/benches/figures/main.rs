@@ -15,6 +15,7 @@ mod machine;
 mod saves;
 mod sections;
 mod server;
+mod stress;
 
 use std::fmt::Write as _;
 

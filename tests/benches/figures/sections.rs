@@ -34,6 +34,7 @@ pub(crate) const ALL: &[(&str, Measure)] = &[
     ("durable creates", creates),
     ("KV", super::kv::all),
     ("1,000 sleeps of one second at once", sleeps),
+    ("stress: bodies that wait", super::stress::bodies),
     ("a month of a schedule", month),
     ("replay", replay),
     ("pages of 10,000 finished instances", api::lists),

@@ -122,6 +122,20 @@ pub(crate) fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_miniflow-under-test"))
 }
 
+impl Server {
+    /// Processor time of all threads so far, in ms. The kernel counts it in ticks of 10 ms.
+    pub(crate) fn processor_ms(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        // The name of the program may have spaces; the fields after it are numbered from 3.
+        let fields = stat.rsplit_once(") ").map(|(_, fields)| fields).unwrap_or_default();
+        let ticks = |field: usize| fields.split(' ').nth(field - 3).and_then(|ticks| ticks.parse::<u32>().ok());
+        match (ticks(14), ticks(15)) {
+            (Some(user), Some(system)) => 10.0 * f64::from(user + system),
+            _ => f64::NAN,
+        }
+    }
+}
+
 /// Runs a command on the Worker to its end, and returns the JSON that it prints.
 pub(crate) fn run(arguments: &[&str]) -> serde_json::Value {
     let (command, arguments) = arguments.split_first().expect("a command has a name");

@@ -6,6 +6,7 @@ use miniflow_runtime::engine::{self, RetryOptions};
 use miniflow_runtime::run::{Compensating, StreamReader};
 use miniflow_runtime::{Begun, Bytes, ErrorInfo, Run, Timestamp, Verdict};
 use tokio::sync::Mutex;
+use wasmtime::WasmBacktrace;
 use wasmtime::component::{Accessor, Resource};
 
 use super::{OpenAttempt, OpenStream};
@@ -17,7 +18,7 @@ use crate::wasm::bindings::miniflow::worker::steps::{
     Rollback, StepConfig, StepOptions, Verdict as WitVerdict,
 };
 use crate::wasm::bindings::miniflow::worker::types::{Duration, Error};
-use crate::wasm::trap;
+use crate::wasm::{symbols, trap};
 
 type Store = Accessor<GuestState, Guest>;
 
@@ -68,7 +69,11 @@ impl HostAttemptWithStore<GuestState> for Guest {
         decided: Retry,
     ) -> wasmtime::Result<WitVerdict> {
         if error.backtrace.is_none() {
-            error.backtrace = store.with(|access| trap::here(access));
+            let (symbols, frames) = store.with(|mut access| {
+                let frames = symbols::frames(&WasmBacktrace::force_capture(&access));
+                (Arc::clone(access.get().symbols()), frames)
+            });
+            error.backtrace = trap::lines(&symbols, frames).await;
         }
         let attempt = take(store, this)?;
         verdict(store, attempt.fail(error.into(), retry(decided)).await)

@@ -3,9 +3,7 @@
 use std::future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use miniflow_runtime::clock::real;
 use tokio::sync::mpsc;
 use wasmtime::component::Accessor;
 use wasmtime::{PoolConcurrencyLimitError, Store};
@@ -16,14 +14,12 @@ use super::objects::Shared;
 use crate::bindings::durable_object::{AlarmEnd, ObjectKey, ObjectStorage};
 use crate::bindings::logging::Level;
 use crate::wasm::inward::CallError;
+use crate::wasm::pool::PoolBackoff;
 use crate::wasm::trap::explain;
 use crate::wasm::{Death, Generation, GuestState};
 
 /// Before an alarm of a class that is not there is tried again.
 const ABSENT_DELAY_MS: u64 = 5_000;
-
-/// Before another try when the pool is full all the same: stores of ended guests are being cleared.
-const POOL_FULL_DELAY: Duration = Duration::from_millis(20);
 
 /// Lives until the object has nothing to do.
 pub(super) async fn live(
@@ -73,9 +69,10 @@ impl Life<'_> {
         };
         let begun = Begun::default();
         let mut first = Some(first);
+        let mut backoff = PoolBackoff::default();
         loop {
             // Nothing of the guest may outlive this.
-            let mut store = generation.object_store(Arc::clone(self.storage));
+            let mut store = generation.object_store(Arc::clone(self.storage)).await;
             let lived = self.guest(&generation, &mut store, &begun, &mut first, events).await;
             let error = match lived {
                 Ok(next) => {
@@ -89,10 +86,10 @@ impl Life<'_> {
             };
             if error.is::<PoolConcurrencyLimitError>() && first.is_some() {
                 drop(store);
-                real::sleep(POOL_FULL_DELAY).await;
+                backoff.wait().await;
                 continue;
             }
-            let death = explain(&store, &error);
+            let death = explain(&store, &error).await;
             let report = format!("an object of {} died: {}", self.object.namespace, death.report());
             store.data().console().tell(Level::Error, report);
             drop(store);

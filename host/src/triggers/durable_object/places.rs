@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::wasm::pool::OBJECTS_MAX;
 use miniflow_runtime::clock::real;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// Objects alive at a time: about 100 KiB each. Part of the pool's slots.
-pub(super) const LIVING_MAX: usize = 256;
+/// Objects alive at a time: about 100 KiB each.
+pub(super) const LIVING_MAX: usize = OBJECTS_MAX;
 
 /// How long an object waits for a place when every other one is doing something.
 const PLACE_MAX: Duration = Duration::from_secs(30);

@@ -4,11 +4,12 @@
 //! it goes on for too long after its response. What a guest died of reaches the request it died at, and the console.
 
 use std::fmt;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use futures::future;
 use http::{Method, Uri};
 use miniflow_runtime::clock::real;
 use tokio::sync::oneshot;
@@ -19,7 +20,8 @@ use wasmtime_wasi_http::handler::{HandlerState, Instance, ShouldAccept, WorkerEx
 
 use crate::bindings::logging::Level;
 use crate::wasm::limits::{ClientGone, CpuBudget, Presence};
-use crate::wasm::trap::{Death, explain};
+use crate::wasm::pool::GuestKind;
+use crate::wasm::trap::{Death, Trapped, explain};
 use crate::wasm::{Generation, GuestState};
 
 /// How often an instance is looked at. One timer that is seldom set: requests come by the ten thousand.
@@ -48,13 +50,13 @@ impl HandlerState for Instances {
 
     async fn instantiate(&self) -> wasmtime::Result<Instance<GuestState, Expiration, Requests>> {
         let generation = Arc::clone(&self.0);
-        let mut store = generation.store(None);
+        let mut store = generation.store(GuestKind::Request).await;
         let Some(proxy) = generation.instantiate_fetch(&mut store).await else {
             wasmtime::bail!("the Worker has no fetch handler");
         };
         let proxy = match proxy {
             Ok(proxy) => proxy,
-            Err(error) => return Err(wasmtime::Error::msg(explain(&store, &error).report())),
+            Err(error) => return Err(wasmtime::Error::msg(explain(&store, &error).await.report())),
         };
         let cpu = store.data().cpu().clone();
         Ok(Instance {
@@ -153,13 +155,18 @@ impl WorkerState for Requests {
             let text = format!("{}: stopped, it went on computing when its client had gone", labels(&over));
             return console.tell(Level::Warn, text);
         }
-        let death = explain(&store, &error);
+        let trapped = Trapped::of(&store, &error);
         let at = if waiting.is_empty() { format!("after {}", labels(&over)) } else { labels(&waiting) };
-        console.tell(Level::Error, format!("{at}: {}", death.report()));
-        for open in waiting {
-            // The client may go at this very moment.
-            let _ = open.death.send(death.clone());
-        }
+        let console = console.clone();
+        // The source lines are looked up elsewhere: the store and its slot are free meanwhile.
+        tokio::spawn(async move {
+            let death = trapped.report().await;
+            console.tell(Level::Error, format!("{at}: {}", death.report()));
+            for open in waiting {
+                // The client may go at this very moment.
+                let _ = open.death.send(death.clone());
+            }
+        });
     }
 }
 
@@ -181,8 +188,14 @@ type SyncFuture = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 impl Expiration {
     fn new(generation: Arc<Generation>, cpu: CpuBudget) -> Self {
         let retired = Box::pin(async move {
-            generation.retired().await;
-            real::sleep(LEAVE_DELAY).await;
+            let pool = generation.pool().clone();
+            let retired = async {
+                generation.retired().await;
+                real::sleep(LEAVE_DELAY).await;
+            };
+            // Its slot serves another Worker better than it does an idle instance.
+            let wanted = pool.wanted(GuestKind::Request);
+            future::select(pin!(retired), pin!(wanted)).await;
         });
         Self { cpu, retired, beat: Box::pin(real::sleep(BEAT)), seen: (WorkerStatus::Idle, None, 0) }
     }
