@@ -31,10 +31,10 @@ async fn fetch(mut req: Request, env: Env, _ctx: Context) -> Result<Response> {
     Response::from_json(&json!({ "id": created.id() }))
 }
 
-/// Sends a request, and returns the status of its answer.
+/// Sends a request, without a body for `null`, and returns the status of its answer.
 async fn send(method: Method, url: &str, key: Option<&str>, body: Value) -> Result<u16> {
     let mut init = RequestInit::new();
-    init.with_method(method).with_body(Some(body.to_string().into()));
+    init.with_method(method).with_body((!body.is_null()).then(|| body.to_string().into()));
     if let Some(key) = key {
         init.headers.set("idempotency-key", key)?;
     }
