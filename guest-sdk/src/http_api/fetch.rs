@@ -9,6 +9,11 @@ use crate::{Error, Result, host};
 /// As in browsers and Workers.
 const REDIRECTS_MAX: u32 = 20;
 
+/// Refused by the platform in these words.
+const ONE_TIME_BODY: &str = "A request with a one-time-use body (it was initialized from a stream, not a buffer) encountered a \
+    redirect requiring the body to be retransmitted. To avoid this error in the future, construct this request from a buffer-like body \
+    initializer.";
+
 /// An outbound request.
 ///
 /// In a workflow put it into a step: then it is sent once, and its answer is remembered.
@@ -42,7 +47,7 @@ impl Fetch {
             return wasi::send(&method, &url, headers, body, route).await;
         }
         for _ in 0..=REDIRECTS_MAX {
-            let again = body.copy();
+            let again = body.copy().map_err(|_| Error::Fetch(ONE_TIME_BODY.to_owned()));
             let response = wasi::send(&method, &url, headers.clone(), body, route).await?;
             let Some(target) = location(&response, &url)? else { return Ok(response) };
             if redirect == RequestRedirect::Error {
@@ -54,7 +59,7 @@ impl Fetch {
             }
             url = target;
         }
-        Err(Error::Fetch(format!("gave up at `{url}` after {REDIRECTS_MAX} redirections")))
+        Err(Error::Fetch(format!("Too many redirects: gave up at `{url}` after {REDIRECTS_MAX} redirects")))
     }
 }
 
@@ -77,8 +82,12 @@ fn next_body(method: &mut Method, status: u16, body: Result<Body>, headers: &Hea
         301 | 302 => *method == Method::Post,
         _ => false,
     };
+    // A stream is refused for all but 303, also where the body is not sent again: so does the platform.
     if !to_get {
         return body;
+    }
+    if status != 303 {
+        body?;
     }
     *method = Method::Get;
     for name in ["content-length", "content-type", "content-encoding", "content-language", "content-location"] {

@@ -1,10 +1,11 @@
-//! HTTP messages of Workers on the wire: framing, and how a path is read.
+//! HTTP messages of Workers on the wire: framing, redirects, and how a path is read.
 //!
 //! The client here writes and reads bytes itself: an HTTP library would repair what the tests look for.
 
 mod framing;
 mod outbound;
 mod paths;
+mod redirects;
 mod wire;
 
 use miniflow_tests::{Dev, Server};
