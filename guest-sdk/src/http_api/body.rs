@@ -91,7 +91,7 @@ impl Body {
             Inner::Empty => Ok(Vec::new()),
             Inner::Bytes(bytes) => Ok(bytes),
             Inner::Stream(chunks) => chunks.try_concat().await,
-            Inner::Incoming(incoming) => incoming.open().collect().await,
+            Inner::Incoming(incoming) => incoming.read().await?.collect().await,
             Inner::Used => Err(Error::BodyUsed),
         }
     }
@@ -205,7 +205,7 @@ impl Stream for ByteStream {
             match &mut self.0 {
                 Source::Untouched(_) => {
                     if let Source::Untouched(incoming) = std::mem::replace(&mut self.0, Source::Done) {
-                        self.0 = Source::Waiting(incoming.open().next().boxed_local());
+                        self.0 = Source::Waiting(async { incoming.read().await?.next().await }.boxed_local());
                     }
                 }
                 Source::Waiting(reading) => {

@@ -1,6 +1,6 @@
 //! [`Headers`]: the fields of a request or response.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -12,7 +12,11 @@ use crate::Result;
 ///
 /// Changes go through a shared reference, so that `response.headers().set(…)` works as well as `headers_mut()`.
 #[derive(Clone, Default)]
-pub struct Headers(RefCell<HeaderMap>);
+pub struct Headers(RefCell<HeaderMap>, CodingMark);
+
+/// Whether `content-encoding` came with an answer and describes the body of that one.
+#[derive(Clone, Debug, Default)]
+struct CodingMark(Cell<bool>);
 
 impl Headers {
     /// Makes an empty set.
@@ -58,7 +62,8 @@ impl Headers {
     ///
     /// When `name` or `value` is not allowed in HTTP.
     pub fn append(&self, name: &str, value: &str) -> Result<()> {
-        self.0.borrow_mut().append(name.parse::<HeaderName>()?, value.parse::<HeaderValue>()?);
+        let name = self.changed(name)?;
+        self.0.borrow_mut().append(name, value.parse::<HeaderValue>()?);
         Ok(())
     }
 
@@ -68,7 +73,8 @@ impl Headers {
     ///
     /// When `name` or `value` is not allowed in HTTP.
     pub fn set(&self, name: &str, value: &str) -> Result<()> {
-        self.0.borrow_mut().insert(name.parse::<HeaderName>()?, value.parse::<HeaderValue>()?);
+        let name = self.changed(name)?;
+        self.0.borrow_mut().insert(name, value.parse::<HeaderValue>()?);
         Ok(())
     }
 
@@ -78,7 +84,8 @@ impl Headers {
     ///
     /// When `name` is not a header name.
     pub fn delete(&self, name: &str) -> Result<()> {
-        self.0.borrow_mut().remove(name.parse::<HeaderName>()?);
+        let name = self.changed(name)?;
+        self.0.borrow_mut().remove(name);
         Ok(())
     }
 
@@ -105,6 +112,25 @@ impl Headers {
         self.0.borrow_mut().entry(http::header::CONTENT_TYPE).or_insert(HeaderValue::from_static(value));
     }
 
+    /// Notes that `content-encoding` describes a body that was received with it.
+    pub(super) fn mark_coding(&self) {
+        self.1.0.set(true);
+    }
+
+    /// Whether `content-encoding` is as it was received.
+    pub(super) fn has_marked_coding(&self) -> bool {
+        self.1.0.get()
+    }
+
+    /// The name of a field that is changed.
+    fn changed(&self, name: &str) -> Result<HeaderName> {
+        let name = name.parse::<HeaderName>()?;
+        if name == http::header::CONTENT_ENCODING {
+            self.1.0.set(false);
+        }
+        Ok(name)
+    }
+
     /// Gives the fields to `f` without copying them.
     pub(crate) fn with_map<R>(&self, f: impl FnOnce(&mut HeaderMap) -> R) -> R {
         f(&mut self.0.borrow_mut())
@@ -123,7 +149,7 @@ impl fmt::Debug for Headers {
 
 impl From<HeaderMap> for Headers {
     fn from(fields: HeaderMap) -> Self {
-        Self(RefCell::new(fields))
+        Self(RefCell::new(fields), CodingMark::default())
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod body;
 mod builder;
+mod coding;
 mod cors;
 mod fetch;
 mod framing;

@@ -7,6 +7,7 @@ use futures::StreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::body::{Body, Inner};
+use super::coding::{self, Coding};
 use super::framing::{check_response, frame_request, frame_response, is_null_body};
 use super::route::{ROUTE_HEADER, Route};
 use super::{Headers, Method, Request, Response};
@@ -38,7 +39,7 @@ const CONNECTION_FIELDS: [&str; 9] = [
 #[derive(Debug)]
 pub(super) enum Incoming {
     Request(types::Request),
-    Response(types::Response),
+    Response(types::Response, Option<Coding>),
 }
 
 /// The body of such a message while it is read.
@@ -54,7 +55,7 @@ impl Incoming {
     pub(super) fn headers(&self) -> Headers {
         let fields = match self {
             Self::Request(request) => request.get_headers(),
-            Self::Response(response) => response.get_headers(),
+            Self::Response(response, _) => response.get_headers(),
         };
         let fields = fields.copy_all();
         let mut map = HeaderMap::with_capacity(fields.len());
@@ -82,17 +83,41 @@ impl Incoming {
     pub(super) fn length(&self) -> Option<HeaderValue> {
         let fields = match self {
             Self::Request(request) => request.get_headers(),
-            Self::Response(response) => response.get_headers(),
+            Self::Response(response, _) => response.get_headers(),
         };
         let lengths = fields.get(http::header::CONTENT_LENGTH.as_str());
         HeaderValue::try_from(lengths.into_iter().next()?).ok()
     }
 
+    /// Returns the content coding of the body, which the Worker does not see when it reads.
+    pub(super) fn coding(&self) -> Option<&Coding> {
+        match self {
+            Self::Request(_) => None,
+            Self::Response(_, coding) => coding.as_ref(),
+        }
+    }
+
+    /// Opens the body for the Worker, decoded by the host.
+    pub(super) async fn read(self) -> Result<Opened> {
+        let Some(coding) = self.coding() else { return Ok(self.open()) };
+        let headers = Headers::new();
+        headers.set(ROUTE_HEADER, &format!("decode {}", coding.value))?;
+        let Opened { contents, trailers, .. } = self.open();
+        let (request, _sent) = types::Request::new(fields(headers)?, Some(contents), trailers, None);
+        let refused = |()| Error::from("the body could not be decoded");
+        request.set_authority(Some("decode.invalid")).map_err(refused)?;
+        request.set_path_with_query(Some("/")).map_err(refused)?;
+        let decoded = client::send(request).await;
+        let decoded = decoded.map_err(|error| broken("the body could not be decoded", &error))?;
+        Ok(Self::Response(decoded, None).open())
+    }
+
+    /// Opens the body as it came.
     pub(super) fn open(self) -> Opened {
         let (processed, result) = wit_future::new(|| Ok(()));
         let (contents, trailers) = match self {
             Self::Request(request) => types::Request::consume_body(request, result),
-            Self::Response(response) => types::Response::consume_body(response, result),
+            Self::Response(response, _) => types::Response::consume_body(response, result),
         };
         Opened { contents, trailers, _processed: processed }
     }
@@ -153,6 +178,7 @@ pub(crate) fn request_from_host(request: types::Request) -> Request {
 pub(crate) fn response_to_host(response: Response, to_head: bool) -> Result<types::Response> {
     let (status, headers, body) = response.into_parts();
     check_response(status, &body)?;
+    let body = coding::settle(body, &headers, true)?;
     headers.with_map(|map| frame_response(status, map, &body, to_head));
     let (contents, trailers) = body_to_host(if to_head { Body::empty() } else { body });
     let (response, _sent) = types::Response::new(fields(headers)?, contents, trailers);
@@ -176,6 +202,8 @@ pub(super) async fn send(
     if let Some(route) = route {
         headers.set(ROUTE_HEADER, route.header())?;
     }
+    let asked = if route.is_none() { Some(coding::ask(&headers)?) } else { None };
+    let body = coding::settle(body, &headers, false)?;
     headers.with_map(|map| frame_request(method, map, &body));
     let (contents, trailers) = body_to_host(body);
     let (request, _sent) = types::Request::new(fields(headers)?, contents, trailers, None);
@@ -198,8 +226,11 @@ pub(super) async fn send(
         (_, error) => Error::Fetch(format!("cannot fetch `{url}`: {}", describe(&error))),
     })?;
     let status = response.get_status_code();
-    let incoming = Incoming::Response(response);
+    let mut incoming = Incoming::Response(response, None);
     let headers = incoming.headers();
+    if let Incoming::Response(_, coding) = &mut incoming {
+        *coding = coding::received(&headers, asked)?;
+    }
     // The length in an answer to `HEAD` is that of a body which does not come.
     let has_body = *method != Method::Head && !is_null_body(status);
     let body = if has_body { Inner::Incoming(incoming) } else { Inner::Empty };

@@ -15,8 +15,9 @@ use wasmtime_wasi_http::WasiBody;
 use crate::bindings::durable_object::{Namespace, ObjectId};
 use crate::bindings::{Bindings, Bound};
 
-/// The header. `object BINDING ID`, and the name of the object, URL-encoded, when it is known; or `service BINDING`.
-const HEADER: HeaderName = HeaderName::from_static("miniflow-route");
+/// The header. `object BINDING ID`, and the name of the object, URL-encoded, when it is known; or `service BINDING`; or `decode CODINGS`
+/// ([`super::decoding`]).
+pub(super) const HEADER: HeaderName = HeaderName::from_static("miniflow-route");
 
 /// Workers and objects that ask each other for one event (documented: 32 invocations of Workers for a request).
 pub const DEPTH_MAX: u32 = 32;

@@ -12,6 +12,7 @@ pub mod bindings;
 mod clock;
 mod compiler;
 pub mod console;
+mod decoding;
 pub mod determinism;
 pub(crate) mod edge;
 pub mod engine;
@@ -41,6 +42,7 @@ mod trial;
 mod workers;
 
 pub use compiler::Compiler;
+pub(crate) use decoding::for_client;
 pub use engine::{EngineError, EngineOptions, default_cache_dir};
 pub(crate) use framing::answer;
 pub use generation::{Class, Generation, Slot};

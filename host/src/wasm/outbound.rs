@@ -20,6 +20,7 @@ use wasmtime_wasi_http::p2::bindings::http::types as p2;
 use wasmtime_wasi_http::p3::bindings::http::types as p3;
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
+use super::decoding;
 use super::edge;
 use super::framing::OF_CONNECTION;
 use super::inward::{Call, CallError, DEPTH_MAX, Depth, Target, route};
@@ -65,6 +66,10 @@ impl WasiHttpHooks for Outbound {
         options: Option<RequestOptions>,
         _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Sending {
+        if let Some(order) = decoding::take_order(request.headers_mut()) {
+            let decoded = decoding::obey(&order, request.into_body());
+            return Box::new(future::ready(decoded.map(|response| (response, Box::new(future::ready(Ok(()))) as _))));
+        }
         if urls::normalize_request(&mut request).is_err() {
             return Box::new(future::ready(Err(Error::HttpRequestUriInvalid)));
         }

@@ -27,7 +27,7 @@ use crate::bindings::logging::{Level, LogLine};
 use crate::urls;
 use crate::wasm::inward::{self, CallError};
 use crate::wasm::limits::Presence;
-use crate::wasm::{self, Death, Generation, Slot};
+use crate::wasm::{self, Death, Generation, Slot, for_client};
 use crate::wasm::{edge, own_address};
 
 /// An instance that ended mid-request is put away at once, and then says what it died of.
@@ -82,8 +82,9 @@ impl Fetch {
             tracing::warn!("`{}` was asked for a WebSocket, which is not run yet", request.uri().path());
             return answer::no_websocket(request.uri().path());
         }
+        let accepted: Vec<_> = request.headers().get_all(header::ACCEPT_ENCODING).iter().cloned().collect();
         match self.ask(request, depth).await {
-            Ok(response) => response.map(|body| Flushed::new(body).boxed_unsync()),
+            Ok(response) => for_client(response, &accepted).map(|body| Flushed::new(body).boxed_unsync()),
             Err(Failure::NoFetch { worker, classes }) => answer::no_fetch(&worker, classes),
             Err(Failure::Overloaded { max }) => answer::overloaded(max),
             // A reason that the connection knows replaces this answer.

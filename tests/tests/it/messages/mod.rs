@@ -1,7 +1,8 @@
-//! HTTP messages of Workers on the wire: framing, redirects, and how a path is read.
+//! HTTP messages of Workers on the wire: framing, content codings, redirects, and how a path is read.
 //!
 //! The client here writes and reads bytes itself: an HTTP library would repair what the tests look for.
 
+mod coding;
 mod framing;
 mod outbound;
 mod paths;
