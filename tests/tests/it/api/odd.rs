@@ -95,13 +95,13 @@ fn a_huge_body_is_refused_before_it_is_kept() {
             answer.refused(413, 10002, "(body) The body is larger than 8388608 bytes");
         }
     }
-    // One that does not say how long it is, and goes on and on.
+    // A body without a length that does not end: the server reads 100 MB of it at most, so that the refusal arrives.
     let mut endless = TcpStream::connect(server.url().trim_start_matches("http://")).unwrap();
     let head = "POST /client/v4/accounts/a/workflows/one-step/instances HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n";
     endless.write_all(head.as_bytes()).unwrap();
     let piece = format!("100000\r\n{}\r\n", "x".repeat(1 << 20));
-    let taken = (0..64).take_while(|_| endless.write_all(piece.as_bytes()).is_ok()).count();
-    assert!(taken < 64, "the server takes all of it");
+    let taken = (0..256).take_while(|_| endless.write_all(piece.as_bytes()).is_ok()).count();
+    assert!(taken < 256, "the server takes all of it");
     // Under the bound, but more than params may have.
     let large = format!(r#"{{"params":"{}"}}"#, "x".repeat(2 << 20));
     let refused = server.v4().post("one-step/instances", large.as_str()).expect(400).json();
@@ -137,9 +137,7 @@ fn strange_ids_and_names_lead_nowhere() {
     let server = settled();
     let before = state(&server);
     let long = "x".repeat(10_000);
-    for id in
-        ["%00", "%F0%9F%A6%80", "a%2Fb%2F..", "..", "%2e%2e", "%ff", "a%20b", "a;b", "a.b", "'", "%22", "-1", &long]
-    {
+    for id in ["%00", "%F0%9F%A6%80", "a%2Fb%2F..", "%ff", "a%20b", "a;b", "a.b", "'", "%22", "-1", &long] {
         for api in [server.v4(), server.local_api()] {
             let path = format!("sleeper/instances/{id}");
             for (method, path, body) in [
@@ -158,6 +156,10 @@ fn strange_ids_and_names_lead_nowhere() {
         }
     }
     assert_eq!(state(&server), before);
+    // A dot segment is no id: the URL Standard resolves it before anything else sees the path.
+    for path in ["sleeper/instances/..", "sleeper/instances/%2e%2E"] {
+        assert_eq!(server.v4().get(path).expect(200).json()["result"]["name"], "sleeper");
+    }
 }
 
 /// Requests made of random pieces of good ones.
@@ -240,7 +242,9 @@ fn no_random_request_is_the_servers_fault() {
         let answer = server.client().send(method.parse().unwrap(), &uri.to_string(), body.as_str());
         let answer = answer.unwrap_or_else(|error| panic!("{label}: {error}"));
         assert!(answer.status.as_u16() < 500, "{label}: {} {}", answer.status, answer.text());
+        // Dot segments may lead out of the API, to the Worker.
         if path.starts_with("/client/v4")
+            && !path.contains("..")
             && !["HEAD", "OPTIONS"].contains(&method.as_str())
             && uri.path() != "/client/v4"
         {
