@@ -1,10 +1,10 @@
-//! A journal as a file: one instance, what its code was given, and which code that was.
+//! Journal bundle: the file format for one instance's journal, the bindings of its code and the digest of that code.
 //!
-//! JSON, because it is read in reviews and kept in repositories; texts stand in it as texts. The version is raised when an older miniflow
-//! would misread it; fields are otherwise only added.
+//! The format is JSON, because bundles are read in reviews and stored in repositories. Text payloads stay text. The version is raised
+//! only when an older miniflow would misread a file; otherwise fields are only added.
 //!
-//! Promises: what is written is read back as it was; a file of another kind, or of a newer miniflow, is one clear error. Never does: write
-//! the value of a secret. What steps returned is in it as it is, also where an API would not show it: replaying needs it.
+//! **Guarantees.** A written bundle reads back unchanged. A file of another kind, or of a newer version, gives one clear error.
+//! **Non-goals.** Secret values are never written. Step outputs are written in full, also where an API truncates them: a replay needs them.
 
 use miniflow_runtime::engine::{Entry, Stamped};
 use miniflow_runtime::storage::{AttemptKey, NewInstance, Retention, Summary, Trigger, Write};
@@ -12,181 +12,181 @@ use miniflow_runtime::{Bytes, InstanceStatus, Schedule, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What the field `format` says.
+/// Value of the field `format`.
 const FORMAT: &str = "miniflow-journal";
 
-/// The version that is written, and the newest that is read.
+/// Version that is written, and the newest version that is read.
 pub const VERSION: u32 = 1;
 
-/// A journal, and what belongs to it.
+/// One journal with everything that a replay needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bundle {
     format: String,
     version: u32,
-    /// Its workflow.
+    /// Workflow of the instance.
     pub workflow: Workflow,
-    /// What is fixed of the instance.
+    /// Immutable properties of the instance.
     pub instance: Fixed,
-    /// The code that was in place when it was exported; none when nobody served the state.
+    /// Component that was loaded at the export. `None` if no server was running.
     #[serde(default)]
     pub component: Option<Component>,
-    /// What that code was given; none as above.
+    /// Bindings of that component. `None` if no server was running.
     #[serde(default)]
     pub config: Option<Config>,
     journal: Vec<Value>,
-    /// The outputs that are streams.
+    /// Step outputs that are streams.
     #[serde(default)]
     pub streams: Vec<Stream>,
 }
 
-/// A workflow, as far as its code is concerned.
+/// The part of a workflow's configuration that its code depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workflow {
-    /// Its name.
+    /// Workflow name.
     pub name: String,
-    /// The class that has its `run`.
+    /// Class that implements `run`.
     #[serde(default)]
     pub class_name: Option<String>,
-    /// The Worker that has the class.
+    /// Worker that exports the class.
     #[serde(default)]
     pub worker: Option<String>,
-    /// `do` steps that an instance may have.
+    /// Limit of `do` steps an instance.
     #[serde(default)]
     pub step_limit: Option<u32>,
 }
 
-/// What is fixed of an instance.
+/// Immutable properties of an instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fixed {
-    /// Its id.
+    /// Instance id.
     pub id: String,
-    /// When it was created, milliseconds since 1970.
+    /// Creation time, in Unix milliseconds.
     pub created: u64,
     /// `binding`, `cron` or `api`.
     pub trigger: String,
-    /// Its status when it was exported.
+    /// Status at the export.
     pub status: String,
-    /// JSON.
+    /// Params, as JSON.
     pub payload: String,
-    /// The schedule that made it.
+    /// Schedule that created the instance.
     #[serde(default)]
     pub schedule: Option<ByCron>,
 }
 
-/// A schedule that made an instance.
+/// Schedule that created an instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ByCron {
-    /// The expression.
+    /// Cron expression.
     pub cron: String,
-    /// The moment it stood for, milliseconds since 1970.
+    /// Scheduled time, in Unix milliseconds.
     pub scheduled_time: u64,
 }
 
-/// A build of a Worker.
+/// Component of a Worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Component {
-    /// Its content address.
+    /// SHA-256 digest of the component.
     pub digest: String,
 }
 
-/// What code was given.
+/// Bindings of a Worker.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
-    /// The names it could use and what they stood for.
+    /// Bindings by name.
     pub bindings: Vec<Binding>,
-    /// Names of variables whose values are secret.
+    /// Names of variables with secret values.
     #[serde(default)]
     pub secrets: Vec<String>,
 }
 
-/// A name and what it stood for.
+/// Name and target of a binding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Binding {
-    /// The name.
+    /// Binding name.
     pub name: String,
-    /// What kind of thing it was.
+    /// Target of the binding.
     #[serde(flatten)]
     pub to: Target,
 }
 
-/// What a name stood for.
+/// Target of a binding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Target {
-    /// A variable.
+    /// Text variable.
     Text {
-        /// Its value.
+        /// Value of the variable.
         value: String,
     },
-    /// A variable that is not a text.
+    /// JSON variable.
     Json {
-        /// Its value, as JSON.
+        /// Value of the variable, as JSON.
         value: String,
     },
-    /// A workflow.
+    /// Workflow binding.
     Workflow {
-        /// Its name.
+        /// Workflow name.
         workflow: String,
     },
-    /// A class of Durable Objects.
+    /// Durable Object namespace.
     DurableObject {
-        /// The Worker that has it.
+        /// Worker that exports the class.
         worker: String,
-        /// Its name.
+        /// Class name.
         class: String,
     },
-    /// Another Worker.
+    /// Service binding.
     Service {
-        /// Its name.
+        /// Name of the other Worker.
         worker: String,
     },
-    /// A queue.
+    /// Queue producer.
     Queue {
-        /// Its name.
+        /// Queue name.
         queue: String,
-        /// Delay of messages that do not say their own.
+        /// Default delivery delay in seconds.
         delay_s: u32,
     },
-    /// Anything else.
+    /// Binding of another kind.
     Other {
-        /// The word for it.
+        /// Name of the kind.
         what: String,
     },
 }
 
-/// An output that is a stream.
+/// Step output that is a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stream {
-    /// Of which step.
+    /// Step that returned it.
     pub step: u32,
-    /// The attempt that wrote it.
+    /// Attempt that wrote it.
     pub attempt: u32,
-    /// Its pieces, in hexadecimal digits.
+    /// Chunks, in hexadecimal digits.
     pub chunks: Vec<String>,
 }
 
-/// A file that cannot be used as a journal.
+/// Error of a file that is not a usable bundle.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
-    /// Something else.
+    /// The file is not a bundle.
     #[error("it is not a journal that `miniflow journal export` has written")]
     Foreign,
-    /// Of a version that is not known here.
+    /// The version is newer than this miniflow supports.
     #[error("a newer miniflow has written it (version {found} of the format, this one reads up to {VERSION})")]
     Newer {
-        /// Its version.
+        /// Version of the file.
         found: u64,
     },
-    /// Cut off, or changed by hand.
+    /// The file is truncated or was edited.
     #[error("it is damaged: {reason}")]
     Damaged {
-        /// What does not fit.
+        /// Description of the mismatch.
         reason: String,
     },
 }
 
 impl Bundle {
-    /// Puts a journal together with what belongs to it.
+    /// Creates a bundle from a journal.
     #[must_use]
     pub fn new(fixed: &NewInstance, status: InstanceStatus, journal: &[Stamped], streams: Vec<Stream>) -> Self {
         let schedule = fixed.schedule.as_ref().map(|schedule| ByCron {
@@ -207,17 +207,17 @@ impl Bundle {
             },
             component: None,
             config: None,
-            // Every fact can be written as JSON: its keys are texts.
+            // // Every entry serialises to JSON: its keys are strings.
             journal: journal.iter().filter_map(|entry| serde_json::to_value(entry).ok()).map(with_texts).collect(),
             streams,
         }
     }
 
-    /// Reads what [`Self::to_json`] has written.
+    /// Parses the output of [`Self::to_json`].
     ///
     /// # Errors
     ///
-    /// When it is something else, of a newer version, or damaged.
+    /// Fails if the file is not a bundle, has a newer version or is damaged.
     pub fn parse(text: &[u8]) -> Result<Self, BundleError> {
         let damaged = |error: &dyn std::fmt::Display| BundleError::Damaged { reason: error.to_string() };
         let value: Value = serde_json::from_slice(text).map_err(|error| match text.starts_with(b"{") {
@@ -240,20 +240,20 @@ impl Bundle {
         Ok(bundle)
     }
 
-    /// The text of the file.
+    /// Returns the bundle as JSON text.
     #[must_use]
     pub fn to_json(&self) -> String {
-        // Nothing of it can fail to be written: keys are texts, numbers are whole.
+        // // Serialising cannot fail: keys are strings and numbers are integers.
         let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
         text.push('\n');
         text
     }
 
-    /// The entries.
+    /// Returns the journal entries.
     ///
     /// # Errors
     ///
-    /// When one of them is not of a kind that this version knows.
+    /// Fails if an entry has a kind that this version does not know.
     pub fn journal(&self) -> Result<Vec<Stamped>, BundleError> {
         let read = |(number, entry): (usize, &Value)| {
             Stamped::deserialize(entry).map_err(|error| BundleError::Damaged {
@@ -263,7 +263,7 @@ impl Bundle {
         self.journal.iter().enumerate().map(read).collect()
     }
 
-    /// The instance, as it is created in a storage that is made for it.
+    /// Returns the metadata of the instance, for a new storage.
     #[must_use]
     pub fn fixed(&self) -> NewInstance {
         let Fixed { id, created, trigger, payload, schedule, .. } = &self.instance;
@@ -286,7 +286,7 @@ impl Bundle {
         }
     }
 
-    /// What puts the instance and its streams into an empty storage.
+    /// Returns the writes that recreate the instance and its streams in an empty storage.
     pub(super) fn writes(&self) -> Vec<Write> {
         let fixed = self.fixed();
         let (key, created) = (fixed.key, fixed.created);
@@ -311,7 +311,7 @@ impl Bundle {
 }
 
 impl Stream {
-    /// Puts the pieces of a stream together.
+    /// Decodes and concatenates the chunks of a stream.
     pub(super) fn new(attempt: AttemptKey, pieces: &[Bytes]) -> Self {
         let hex = |piece: &Bytes| piece.iter().map(|byte| format!("{byte:02x}")).collect();
         Self { step: attempt.step, attempt: attempt.attempt, chunks: pieces.iter().map(hex).collect() }
@@ -324,7 +324,7 @@ impl Stream {
     }
 }
 
-/// What guests and senders of events have written is JSON: it is shown as that, not as a list of bytes.
+/// Converts JSON payloads of guests and event senders to JSON values, instead of byte arrays.
 fn with_texts(mut stamped: Value) -> Value {
     if let Some(facts) = stamped["entry"].as_object_mut() {
         for fact in facts.values_mut() {
@@ -342,7 +342,7 @@ fn with_texts(mut stamped: Value) -> Value {
     stamped
 }
 
-/// The streams that a journal speaks of: which attempt wrote each, and in how many pieces.
+/// Returns the streams that the journal refers to: the attempt that wrote each one and its number of chunks.
 pub(super) fn streams(journal: &[Stamped]) -> impl Iterator<Item = (AttemptKey, u32)> {
     journal.iter().filter_map(|stamped| match &stamped.entry {
         Entry::StepStreamed { step, stream } => {

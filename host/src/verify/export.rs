@@ -1,6 +1,6 @@
-//! Takes a journal out of a state: of a server that runs, or of a directory that nobody serves.
+//! Exports a journal bundle from a running server or from a state directory.
 //!
-//! Promises: it only reads. Never does: look for the state.
+//! **Guarantees.** The export only reads. **Non-goals.** Finding the state directory.
 
 use miniflow_runtime::WorkflowDefinition;
 use miniflow_runtime::storage::{Archive, StorageError};
@@ -10,23 +10,23 @@ use crate::bindings::{Bindings, Bound};
 use crate::config::{Project, Var};
 use crate::wasm::Generation;
 
-/// A journal that cannot be taken out.
+/// Error of an export.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// There is no such instance.
+    /// The instance does not exist.
     #[error("there is no instance `{id}`{}", of(.workflow.as_deref()))]
     NotFound {
-        /// The id.
+        /// Instance id.
         id: String,
-        /// The workflow that was asked for.
+        /// Workflow that was requested.
         workflow: Option<String>,
     },
-    /// Several workflows have one of this id.
+    /// Several workflows have an instance with this id.
     #[error("instances of several workflows are called `{id}`: {}", list(.workflows))]
     Several {
-        /// The id.
+        /// Instance id.
         id: String,
-        /// The workflows.
+        /// Workflows that have an instance with this id.
         workflows: Vec<String>,
     },
     /// The state cannot be read.
@@ -43,7 +43,7 @@ fn list(names: &[String]) -> String {
 }
 
 impl ExportError {
-    /// What to do about it.
+    /// Returns a hint for the user.
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
@@ -54,11 +54,11 @@ impl ExportError {
     }
 }
 
-/// Takes out the journal of the instance `id`: of `workflow`, or of the only one that has it.
+/// Exports the journal of instance `id` of `workflow`, or of the only workflow that has this id.
 ///
 /// # Errors
 ///
-/// When there is none, several are meant, or the state cannot be read.
+/// Fails if the instance does not exist, several instances have the id, or the state cannot be read.
 pub fn export(archive: &mut dyn Archive, workflow: Option<&str>, id: &str) -> Result<Bundle, ExportError> {
     let mut workflows: Vec<String> = match workflow {
         Some(workflow) => vec![workflow.to_owned()],
@@ -89,7 +89,7 @@ pub fn export(archive: &mut dyn Archive, workflow: Option<&str>, id: &str) -> Re
 }
 
 impl Bundle {
-    /// Adds which code was in place, and what it was given. Values of secrets are left out.
+    /// Adds the component digest and its bindings, without secret values.
     #[must_use]
     pub fn with_code(mut self, definition: &WorkflowDefinition, project: &Project, generation: &Generation) -> Self {
         self.workflow.class_name = Some(definition.class_name.clone());
@@ -123,7 +123,7 @@ impl From<&Bound> for Target {
 }
 
 impl Config {
-    /// What code is to be given that has no configuration of its own; `over` counts more.
+    /// Returns the bindings for code without a configuration of its own. Entries of `over` take precedence.
     pub(super) fn bindings(&self, over: &Bindings) -> Bindings {
         let of_bundle = self.bindings.iter().filter_map(|binding| Some((binding.name.clone(), binding.to.bound()?)));
         let over = over.iter().map(|(name, bound)| (name.to_owned(), bound.clone()));

@@ -1,10 +1,10 @@
-//! Checks of a Worker that a test or a CI runs: what a crash does to it, and how new code gets on with journals of old code.
+//! Checks of a Worker for tests and CI: the crash matrix, and replay of recorded journals on new code.
 //!
-//! - [`bundle`] is a journal as a file, [`export`] takes one out of a state.
-//! - [`matrix`] kills a workflow everywhere; what it is given is a [`scenario`], what it does is done to a [`world`].
-//! - [`replay`] runs code over such a journal and says where the two part.
+//! - [`bundle`]: the journal file format. [`export`]: writes one from a state.
+//! - [`matrix`]: the crash matrix. A [`scenario`] is its input; a [`world`] records the effects of a run.
+//! - [`replay`]: runs code over a journal bundle and reports the first divergence.
 //!
-//! Promises: nothing here changes a state that somebody keeps. Never does: print, read arguments, build.
+//! **Guarantees.** No check changes a stored state. **Non-goals.** Printing, reading arguments, building.
 
 pub mod bundle;
 pub mod export;

@@ -1,10 +1,8 @@
-//! Runs code over the journal of an instance, and says where the two part.
+//! Replays a recorded journal on other code and reports the first divergence.
 //!
-//! What is recorded is handed out in the recorded order; nothing else is done ([`Trial`]). For a CI more is asked than of code that is put
-//! in the place of other code: steps that nothing else was open beside must come in the recorded order, and an instance that has come to its
-//! end must come to it again.
-//!
-//! Promises: no body runs, nothing is sent, no state is changed. Never does: build, print.
+//! Recorded results are returned in recorded order and nothing else happens ([`Trial`]). The check is stricter than the one before a
+//! reload: steps that ran alone must come in the recorded order, and an instance that had ended must end again in the same way.
+//! **Guarantees.** No step body runs, no request is sent, no state changes. **Non-goals.** Building, printing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,44 +18,44 @@ use super::bundle::Bundle;
 use crate::session::Connected;
 use crate::wasm::Generation;
 
-/// What came of a replay.
+/// Result of a replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// The code does what is recorded.
+    /// The code matches the record.
     Fits {
-        /// Recorded steps.
+        /// Number of recorded steps.
         steps: usize,
-        /// What is to be pointed out all the same.
+        /// Warnings for the user.
         note: Option<String>,
     },
-    /// The code parts from the record.
+    /// The code diverges from the record.
     Diverges(Divergence),
-    /// It could not be looked at to the end.
+    /// The replay could not be completed.
     Unchecked {
-        /// Why.
+        /// Reason.
         why: String,
     },
-    /// The code does not have the workflow.
+    /// The code has no such workflow.
     NoWorkflow,
 }
 
-/// Where code parts from a record.
+/// Point of divergence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Divergence {
-    /// The place of what is expected in the record, from 1; one more than there are steps when its end is.
+    /// Position of the expected step in the record, from 1. One more than the number of steps if the end of the run was expected.
     pub at: usize,
-    /// What the record has there.
+    /// Expected event of the record.
     pub expected: What,
-    /// What the code does instead.
+    /// Actual event of the code.
     pub actual: What,
-    /// The last step that both have before it.
+    /// Last step that both have before it.
     pub last_common: Option<StepKey>,
 }
 
-/// Something that code does.
+/// Observable event of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
-    /// It asks for a step.
+    /// The run asks for a step.
     Step(StepKey),
     /// `run` returns.
     Ends,
@@ -69,13 +67,13 @@ pub enum What {
 ///
 /// # Errors
 ///
-/// When nothing can be run here at all.
+/// Fails if the runtime cannot be started.
 pub async fn replay(bundle: &Bundle, connected: &Connected, clock: &Arc<dyn Clock>) -> Result<Finding, ReplayError> {
     let Some((definition, generation)) = code(bundle, connected) else { return Ok(Finding::NoWorkflow) };
     let failed = |error: &dyn std::error::Error| ReplayError(error.to_string());
     let journal = bundle.journal().map_err(|error| failed(&error))?;
     let ended = how_it_ended(&Instance::replay(journal.clone()));
-    // For streams that the guest reads.
+    // // Streams that the guest reads come from this storage.
     let kept = keep(bundle, clock).map_err(|error| failed(&error))?;
     let mut trial = Trial::new(Arc::new(definition), &bundle.fixed(), journal, Arc::clone(clock));
     let fit = generation.try_out(&kept.handle(), &mut trial).await;
@@ -92,13 +90,13 @@ pub async fn replay(bundle: &Bundle, connected: &Connected, clock: &Arc<dyn Cloc
     })
 }
 
-/// A replay that could not be made.
+/// Error of a replay that could not start.
 #[derive(Debug, thiserror::Error)]
 #[error("the journal cannot be replayed here: {0}")]
 pub struct ReplayError(String);
 
-/// The code that is to run the instance: of the workflow of its name, or of one of the same class. Code without a configuration is given
-/// what the old code had.
+/// Finds the Worker for the instance: by workflow name, else by class name. Code without a configuration gets
+/// the recorded bindings.
 fn code(bundle: &Bundle, connected: &Connected) -> Option<(WorkflowDefinition, Generation)> {
     let workflow = &bundle.workflow;
     let named = connected.definitions.iter().find(|definition| definition.name == workflow.name);
@@ -118,7 +116,7 @@ fn code(bundle: &Bundle, connected: &Connected) -> Option<(WorkflowDefinition, G
     Some((definition, generation))
 }
 
-/// A dispatcher that knows no workflow: what is in its storage is only read.
+/// Starts a dispatcher without workflows: it only serves reads of its storage.
 fn keep(bundle: &Bundle, clock: &Arc<dyn Clock>) -> Result<Dispatcher, StorageError> {
     struct Nobody;
     impl GuestRunner for Nobody {
@@ -137,7 +135,7 @@ fn keep(bundle: &Bundle, clock: &Arc<dyn Clock>) -> Result<Dispatcher, StorageEr
     })
 }
 
-/// How an instance has come to its end; none while it has not, or when somebody ended it.
+/// Returns how the instance ended. `None` if it has not ended or was terminated.
 fn how_it_ended(instance: &Instance) -> Option<Option<ErrorInfo>> {
     match instance.status() {
         InstanceStatus::Complete => Some(None),
@@ -146,7 +144,7 @@ fn how_it_ended(instance: &Instance) -> Option<Option<ErrorInfo>> {
     }
 }
 
-/// What a trial has seen.
+/// Observations of the replay check.
 struct Seen {
     recorded: Vec<(StepKey, bool)>,
     asked: Vec<StepKey>,
@@ -191,7 +189,7 @@ impl Seen {
         }
     }
 
-    /// Everything recorded was asked for: what follows?
+    /// Compares the end of the run after every recorded step was asked for.
     fn at_the_end(&self, recorded: &Option<Option<ErrorInfo>>) -> Finding {
         let known = |key: &&StepKey| self.recorded.iter().any(|(recorded, _)| recorded == *key);
         let new = self.asked.iter().find(|key| !known(key));
@@ -214,7 +212,7 @@ impl Seen {
     }
 
     fn diverges(&self, at: usize, expected: What, actual: What) -> Finding {
-        // What both have, up to where the code does something else.
+        // // The common prefix of the two.
         let until = match &actual {
             What::Step(key) => self.asked.iter().position(|asked| asked == key).unwrap_or(self.asked.len()),
             _ => self.asked.len(),
@@ -240,14 +238,14 @@ impl Seen {
         }
     }
 
-    /// A step that was asked for with nothing else open comes after all that were asked for before it, whatever timing there was.
+    /// Compares the order of steps: a step that ran alone must come after all steps asked for before it, independent of timing.
     fn out_of_order(&self) -> Option<Divergence> {
         for (place, key) in self.asked.iter().enumerate() {
             let Some(index) = self.recorded.iter().position(|(recorded, _)| recorded == key) else { continue };
             let (_, alone) = self.recorded[index];
             let earlier =
                 self.recorded[..index].iter().position(|(recorded, _)| !self.asked[..place].contains(recorded));
-            // What the code never asks for is found elsewhere, with what it asks for instead.
+            // // A missing step is reported elsewhere, together with the step asked for instead.
             let earlier = earlier.filter(|earlier| alone && self.asked.contains(&self.recorded[*earlier].0));
             if let Some(earlier) = earlier {
                 return Some(Divergence {
@@ -272,7 +270,7 @@ mod tests {
         StepKey::new(StepKind::Do, name, 1)
     }
 
-    /// Steps that are joined to the one before begin with `+`.
+    /// Formats the steps. A step that ran beside the one before it starts with `+`.
     fn seen(recorded: &str, asked: &str, fit: Fit) -> Seen {
         let recorded =
             recorded.split_whitespace().map(|name| (key(name.trim_start_matches('+')), !name.starts_with('+')));
@@ -299,7 +297,7 @@ mod tests {
             seen("a b c", "b a c", compatible()).judge(&None),
             diverges(1, What::Step(key("a")), What::Step(key("b")), None)
         );
-        // Which of two that were open together was first is a matter of timing.
+        // // The order of two steps that were open together depends on timing.
         assert_eq!(seen("a +b +c", "a c b", compatible()).judge(&None), fits);
         assert_eq!(
             seen("a +b c", "a c b", compatible()).judge(&None),

@@ -1,4 +1,4 @@
-//! What a workflow is given when it is run by a check: its params, events, and answers to its requests.
+//! Input of a check: params, events and stubbed responses.
 
 use std::collections::BTreeMap;
 
@@ -7,56 +7,56 @@ use http::{Request, Response, StatusCode, header};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What a run is given. The same in every run of a check.
+/// Input of a run, the same in every run of a check.
 #[derive(Clone, Debug, Default)]
 pub struct Scenario {
-    /// JSON; none: no params.
+    /// Params, as JSON. `None` means no params.
     pub params: Option<Value>,
-    /// Payloads of events by their type, in the order in which they are sent: each when something waits for it.
+    /// Event payloads by type, sent in order, each when a wait asks for it.
     pub events: BTreeMap<String, Vec<Value>>,
-    /// Answers to requests that go to the network; the first that matches counts.
+    /// Stubbed responses. The first match wins.
     pub stubs: Vec<Stub>,
-    /// What no stub matches goes to the network; otherwise it is answered with status 200 and an empty JSON object.
+    /// Whether requests without a stub go to the network. Otherwise they get status 200 and `{}`.
     pub allow_net: bool,
-    /// Bodies that are run again ask the network again, instead of getting the answers of the first run.
+    /// Whether repeated bodies send their requests again, instead of getting the responses of the first run.
     pub live: bool,
 }
 
-/// An answer to requests.
+/// Stubbed response.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stub {
-    /// Only to requests of this method.
+    /// Matches only this method. `None` matches every method.
     #[serde(default)]
     pub method: Option<String>,
-    /// Only to requests to URLs like this; `*` stands for any text.
+    /// URL pattern; `*` matches any text. `None` matches every URL.
     #[serde(default)]
     pub url: Option<String>,
-    /// Its status.
+    /// Status code.
     #[serde(default)]
     pub status: Option<u16>,
-    /// Its headers.
+    /// Response headers.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
-    /// Its body, as JSON.
+    /// Response body, as JSON.
     #[serde(default)]
     pub json: Option<Value>,
-    /// Its body, as a text.
+    /// Response body, as text.
     #[serde(default)]
     pub body: Option<String>,
 }
 
-/// Why a list of stubs cannot be used.
+/// Error of a stub file.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct StubError(String);
 
 impl Stub {
-    /// Reads a JSON list of stubs.
+    /// Parses a JSON list of stubs.
     ///
     /// # Errors
     ///
-    /// When it is none, or one of them makes no sense.
+    /// Fails if the text is not such a list, or a stub is invalid.
     pub fn list(text: &[u8]) -> Result<Vec<Self>, StubError> {
         let stubs: Vec<Self> = serde_json::from_slice(text).map_err(|error| StubError(error.to_string()))?;
         for (number, stub) in (1..).zip(&stubs) {
@@ -92,14 +92,14 @@ impl Stub {
 }
 
 impl Scenario {
-    /// The answer of the first stub that matches a request.
+    /// Returns the response of the first stub that matches the request.
     #[must_use]
     pub fn stubbed(&self, request: &Request<Bytes>) -> Option<Response<Bytes>> {
-        // It was looked at when it was read.
+        // // The response was validated when the file was parsed.
         self.stubs.iter().find(|stub| stub.matches(request)).and_then(|stub| stub.answer().ok())
     }
 
-    /// The answer that is given to a request; none: it goes to the network.
+    /// Returns the response to a request. `None` means that it goes to the network.
     #[must_use]
     pub fn answer(&self, request: &Request<Bytes>) -> Option<Response<Bytes>> {
         let stubbed = self.stubbed(request);
@@ -113,7 +113,7 @@ impl Scenario {
     }
 }
 
-/// Whether `text` is `pattern`, in which `*` stands for any text.
+/// Whether `text` matches `pattern`, in which `*` matches any text.
 #[must_use]
 pub fn is_like(text: &str, pattern: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else { return text == pattern };

@@ -1,6 +1,6 @@
-//! The outside world of one run of a check: it answers requests, and remembers everything that was done to it.
+//! Sandbox of one run: it answers the run's requests and records its effects.
 //!
-//! Promises: once it has ended, nothing is done to it and nobody who asks it goes on: for whoever was killed there is no world.
+//! **Guarantees.** After it is closed, it records no effect and never answers: a killed run has no further effects.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,31 +12,31 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use super::scenario::Scenario;
 use crate::wasm::outside::{Deed, Doer, Outside, send};
 
-/// Of a body, when it is shown.
+/// Longest part of a body that is shown, in characters.
 const SHOWN_MAX: usize = 200;
 
-/// Something that was done to the world.
+/// Recorded effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effect {
-    /// Who did it; none: an object, or a Worker that was asked.
+    /// Origin of the effect. `None` for a Durable Object or a called Worker.
     pub doer: Option<Doer>,
-    /// For people.
+    /// Description for the user.
     pub text: String,
-    /// What is the same each time that it is done again without harm; none: each time is another.
+    /// Key of an idempotent effect: equal keys count once. `None` if every repetition counts.
     pub identity: Option<String>,
 }
 
-/// Everything that was done to a world.
+/// Effects and accesses of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Done {
-    /// In order.
+    /// Effects, in order.
     pub effects: Vec<Effect>,
-    /// How often places where something is kept were touched, and by whom.
+    /// Number of accesses to each stored object or key, by origin.
     pub touches: BTreeMap<String, BTreeMap<Option<Doer>, usize>>,
 }
 
 impl Done {
-    /// Adds what was done after this.
+    /// Appends a later log.
     pub fn extend(&mut self, later: Self) {
         self.effects.extend(later.effects);
         for (place, doers) in later.touches {
@@ -48,13 +48,13 @@ impl Done {
     }
 }
 
-/// See the module. Cheap to clone; all clones are the same world.
+/// Sandbox of one run, shared by all clones.
 #[derive(Clone)]
 pub struct World(Arc<Shared>);
 
 struct Shared {
     scenario: Arc<Scenario>,
-    /// What the first run was answered.
+    /// Responses of the first run.
     answers: Arc<Answers>,
     state: Mutex<State>,
 }
@@ -62,19 +62,19 @@ struct Shared {
 #[derive(Default)]
 struct State {
     done: Done,
-    /// How often each question was asked.
+    /// Number of times each request was sent.
     asked: HashMap<Question, usize>,
     given: Answers,
     ended: bool,
 }
 
-/// What is asked, and by whom.
+/// Request and its origin.
 type Question = (Option<Doer>, Method, String, Bytes);
 
-/// Answers to questions, in the order in which they were given.
+/// Recorded responses by request, in order.
 pub type Answers = HashMap<Question, Vec<Answer>>;
 
-/// An answer that was given.
+/// Recorded response.
 #[derive(Clone, Debug)]
 pub struct Answer {
     status: StatusCode,
@@ -83,31 +83,31 @@ pub struct Answer {
 }
 
 impl World {
-    /// A new world, that answers as `scenario` says, and what was asked before as it was answered then.
+    /// Creates a sandbox that answers from `scenario` and repeats the recorded responses.
     #[must_use]
     pub fn new(scenario: Arc<Scenario>, answers: Arc<Answers>) -> Self {
         Self(Arc::new(Shared { scenario, answers, state: Mutex::default() }))
     }
 
-    /// What was done to it.
+    /// Returns the effects so far.
     #[must_use]
     pub fn done(&self) -> Done {
         self.state().done.clone()
     }
 
-    /// How many effects there are.
+    /// Returns the number of effects so far.
     #[must_use]
     pub fn count(&self) -> usize {
         self.state().done.effects.len()
     }
 
-    /// The answers that were given.
+    /// Returns the recorded responses.
     #[must_use]
     pub fn answers(&self) -> Answers {
         self.state().given.clone()
     }
 
-    /// Ends it.
+    /// Closes the sandbox.
     pub fn end(&self) {
         self.state().ended = true;
     }
@@ -116,7 +116,7 @@ impl World {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that something is done. False: the world has ended.
+    /// Records an effect. Returns `false` if the sandbox is closed.
     fn does(&self, effect: Option<Effect>) -> bool {
         let mut state = self.state();
         if !state.ended {
@@ -125,7 +125,7 @@ impl World {
         !state.ended
     }
 
-    /// How `question` was answered in the first run, the same number of times ago.
+    /// Returns the recorded response to the n-th repetition of `question`.
     fn answered(&self, question: &Question) -> Option<Answer> {
         let mut state = self.state();
         let count = state.asked.entry(question.clone()).or_default();
@@ -196,7 +196,7 @@ impl Answer {
     }
 }
 
-/// What a request does to whoever gets it; nothing, if it only asks.
+/// Returns the effect of a request on its receiver. `None` for a request that only reads.
 fn effect(doer: Option<Doer>, request: &Request<Bytes>) -> Option<Effect> {
     let (method, url) = (request.method(), request.uri());
     if method.is_safe() {
@@ -210,7 +210,7 @@ fn effect(doer: Option<Doer>, request: &Request<Bytes>) -> Option<Effect> {
     };
     let identity = match key {
         Some(key) => Some(format!("{method} {url} key {key}")),
-        // What is put there, or is not there any more, is the same after the second time.
+        // // PUT and DELETE are idempotent.
         None if method.is_idempotent() => Some(format!("{method} {url} {}", String::from_utf8_lossy(request.body()))),
         None => None,
     };
@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(identity(Method::HEAD, None, ""), None);
         assert_eq!(identity(Method::POST, None, "1"), Some(None));
         assert_eq!(identity(Method::PATCH, None, "1"), Some(None));
-        // The body may differ: it is the key that counts.
+        // // The idempotency key decides, also if the bodies differ.
         assert_eq!(identity(Method::POST, Some("a"), "1"), identity(Method::POST, Some("a"), "2"));
         assert_ne!(identity(Method::POST, Some("a"), "1"), identity(Method::POST, Some("b"), "1"));
         assert_eq!(identity(Method::PUT, None, "1"), identity(Method::PUT, None, "1"));

@@ -1,6 +1,6 @@
-//! What a kill has done: two outcomes beside each other.
+//! Compares the outcome of a killed run with the undisturbed runs.
 //!
-//! Promises: what differs between two undisturbed runs is not held against a third. Pure: knows no guest and no clock.
+//! **Guarantees.** A value that differs between two undisturbed runs is never reported. The comparison is pure: no guest, no clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,86 +14,86 @@ use super::life::{Commit, ID, is_own};
 use crate::verify::world::{Done, Effect};
 use crate::wasm::outside::Doer;
 
-/// What the error of an attempt says that was cut: see [`miniflow_runtime::engine::text`].
+/// Error message of an interrupted attempt, see [`miniflow_runtime::engine::text`].
 const INTERRUPTED: &str = "The attempt was running when the process ended";
 
-/// Of a value, when it is shown.
+/// Longest value that is shown, in characters.
 const SHOWN_MAX: usize = 300;
 
-/// What has come of a run.
+/// Outcome of a run.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Outcome {
-    /// The workflow.
+    /// Workflow name.
     workflow: String,
-    /// How the instance has ended.
+    /// Final state of the instance.
     end: Value,
-    /// What its steps have come to.
+    /// Result of each step.
     steps: BTreeMap<String, Value>,
-    /// How other instances have ended.
+    /// Final states of other instances.
     others: BTreeMap<String, Value>,
-    /// What objects and KV namespaces have kept.
+    /// Stored data of Durable Objects and KV namespaces.
     objects: BTreeMap<String, Value>,
-    /// What was done to the world.
+    /// Effects of the run.
     pub(super) done: Done,
 }
 
-/// A harm that a kill has done.
+/// Violation caused by a kill.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The step that is not safe to repeat; none outside of steps, or when it cannot be told.
+    /// Step that is unsafe to repeat. `None` outside of steps, or if it cannot be determined.
     pub step: Option<String>,
-    /// What has come of it.
+    /// Kind of violation.
     pub harm: Harm,
-    /// The first kill that did it.
+    /// First kill that caused it.
     pub kill: Kill,
-    /// When that was, in words.
+    /// Description of that kill.
     pub when: String,
-    /// How many of the runs show it.
+    /// Number of runs with this violation.
     pub times: usize,
 }
 
-/// What a kill may do.
+/// Kinds of violations.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Harm {
-    /// More was done to the outside than in an undisturbed run.
+    /// The run has more effects than the undisturbed run.
     Again {
-        /// Effects of the undisturbed run.
+        /// Number of effects in the undisturbed run.
         expected: usize,
-        /// Effects now.
+        /// Number of effects in this run.
         found: usize,
-        /// All of them.
+        /// All effects of this run.
         effects: Vec<String>,
     },
-    /// An object, or a KV namespace, has kept something else.
+    /// A Durable Object or KV namespace stores other data.
     Kept {
-        /// Where.
+        /// Object or namespace.
         place: String,
-        /// What it keeps in the undisturbed run.
+        /// Stored data in the undisturbed run.
         expected: String,
-        /// What it keeps now.
+        /// Stored data in this run.
         found: String,
     },
-    /// The instance, or another one, has ended in another way.
+    /// An instance ended differently.
     Ends {
-        /// Which, if it is another.
+        /// Instance. `None` for the tested one.
         instance: Option<String>,
-        /// How it ends in the undisturbed run.
+        /// Final state in the undisturbed run.
         expected: String,
-        /// How it has ended.
+        /// Final state in this run.
         found: String,
     },
-    /// A step has come to something else.
+    /// A step has another result.
     Step {
-        /// Which.
+        /// Step.
         step: String,
-        /// What it comes to in the undisturbed run.
+        /// Result in the undisturbed run.
         expected: String,
-        /// What it has come to.
+        /// Result in this run.
         found: String,
     },
-    /// The instance does not come to its end any more.
+    /// The instance does not end.
     Stuck {
-        /// Why.
+        /// Reason.
         why: String,
     },
 }
@@ -104,7 +104,7 @@ impl Finding {
     }
 }
 
-/// A step as it is shown: with its workflow, if that is not the one that is looked at.
+/// Formats a step, with its workflow if that is not the tested one.
 pub(super) fn label(main: &str, workflow: &str, step: &StepKey) -> String {
     let kind = match step.kind {
         StepKind::Do => "do",
@@ -148,12 +148,12 @@ impl Outcome {
         outcome
     }
 
-    /// How the instance fails, if it does.
+    /// Returns the error of the instance, if it failed.
     pub(super) fn failure(&self) -> Option<String> {
         self.end["error"].as_str().map(ToOwned::to_owned)
     }
 
-    /// The effects of each doer.
+    /// Groups the effects by origin.
     fn by_doer(&self) -> BTreeMap<Option<&Doer>, Vec<&Effect>> {
         let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for effect in &self.done.effects {
@@ -167,7 +167,7 @@ fn value(json: &[u8]) -> Value {
     serde_json::from_slice(json).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(json).into_owned()))
 }
 
-/// What a step has come to; null when the code has given it up, which may happen sooner or later.
+/// Returns the result of a step. Null if the code abandoned it, which may happen sooner or later.
 fn came_to(state: &StepState) -> Value {
     match state {
         StepState::Done(StepOutcome::Output(output)) => json!({ "output": value(output) }),
@@ -180,19 +180,19 @@ fn came_to(state: &StepState) -> Value {
     }
 }
 
-/// What is expected of every run.
+/// Expectations for every run.
 pub(super) struct Expected<'a> {
     first: &'a Outcome,
     again: &'a Outcome,
 }
 
-/// Distinct effects: those that may be done twice count once.
+/// Counts effects; idempotent repetitions count once.
 fn distinct(effects: &[&Effect]) -> usize {
     let identities: BTreeSet<_> = effects.iter().filter_map(|effect| effect.identity.as_deref()).collect();
     identities.len() + effects.iter().filter(|effect| effect.identity.is_none()).count()
 }
 
-/// Whether `actual` is another value than the undisturbed runs have. Where they differ themselves, anything goes.
+/// Whether `actual` differs from the undisturbed runs. Values that differ between those never count.
 fn differs(first: &Value, again: &Value, actual: &Value) -> bool {
     if first == actual || again == actual {
         return false;
@@ -212,13 +212,13 @@ fn differs(first: &Value, again: &Value, actual: &Value) -> bool {
             first.len() != actual.len()
                 || first.iter().zip(again).zip(actual).any(|((first, again), actual)| differs(first, again, actual))
         }
-        // A last attempt that was cut fails with another text than one that was not.
+        // // An interrupted last attempt has another error message.
         (Value::String(_), Value::String(_), Value::String(actual)) if actual.contains(INTERRUPTED) => false,
         _ => first == again,
     }
 }
 
-/// Keys under which the runs have something else.
+/// Returns the keys whose values differ between the runs.
 fn differences<'a>(
     first: &'a BTreeMap<String, Value>,
     again: &'a BTreeMap<String, Value>,
@@ -226,7 +226,7 @@ fn differences<'a>(
 ) -> Vec<(&'a str, String, String)> {
     const NONE: &Value = &Value::Null;
     let keys: BTreeSet<_> = first.keys().chain(actual.keys()).collect();
-    // What only one of the undisturbed runs has comes and goes.
+    // // A key that only one undisturbed run has is not compared.
     let keys = keys.into_iter().filter(|key| first.contains_key(*key) == again.contains_key(*key));
     let differs = |key: &'a String| {
         let [first, again, actual] = [first, again, actual].map(|of| of.get(key).unwrap_or(NONE));
@@ -252,7 +252,8 @@ impl<'a> Expected<'a> {
         Self { first, again }
     }
 
-    /// Who touched what is kept at `place` more often than undisturbed; none when nobody did that we know of. The outer one: somebody, the
+    /// Returns who accessed `place` more often than in the undisturbed run. `None` if no known origin did. The outer `Option` is the
+    /// /// origin, the inner one its step.
     /// inner: a step.
     fn toucher(&self, place: &str, actual: &Outcome, cut: &[String]) -> Option<Option<String>> {
         let count = |of: &Outcome, whom: &String, doer: &Option<Doer>| {
@@ -262,18 +263,18 @@ impl<'a> Expected<'a> {
         let more = touched.flat_map(|(whom, doers)| {
             doers.iter().filter_map(move |(doer, now)| {
                 let expected = count(self.first, whom, doer).max(count(self.again, whom, doer));
-                // Objects and other Workers do it for somebody.
+                // // Objects and called Workers act on behalf of others.
                 let doer = doer.as_ref().filter(|_| *now > expected)?;
                 let step = doer.step.as_ref().map(|step| label(&actual.workflow, &doer.workflow, step));
                 Some((now - expected, step))
             })
         });
-        // Who was cut is rather to blame than who did it as often.
+        // // An interrupted step is the more likely cause.
         let was_cut = |step: &Option<String>| step.as_ref().is_some_and(|step| cut.contains(step));
         more.max_by_key(|(more, step)| (*more, was_cut(step))).map(|(_, step)| step)
     }
 
-    /// What a run with this kill has been harmed by. `cut`: what the kill may have cut; `last`: what came to its end before it.
+    /// Returns the violations of this run. `cut`: steps that the kill may have interrupted. `last`: steps that ended before it.
     pub(super) fn harms(&self, actual: &Outcome, cut: &[String], last: &[String], kill: Kill) -> Vec<Finding> {
         let mut found = Vec::new();
         let suspect = cut.first().cloned();
@@ -296,7 +297,7 @@ impl<'a> Expected<'a> {
             let harm = Harm::Kept { place: place.to_owned(), expected, found: now };
             found.push(Finding::new(step, harm, kill));
         }
-        // What was repeated with harm is to blame; if nothing was, something that was known is known no more.
+        // // A harmful repetition is the cause. Without one, a recorded result was lost.
         let suspect = found.first().map(|found| found.step.clone()).unwrap_or_else(|| last.first().cloned());
         if differs(&self.first.end, &self.again.end, &actual.end) {
             let harm = Harm::Ends { instance: None, expected: end(&self.first.end), found: end(&actual.end) };
@@ -310,7 +311,7 @@ impl<'a> Expected<'a> {
             }
         }
         for (instance, ..) in differences(&self.first.others, &self.again.others, &actual.others) {
-            // One that nobody named is another each time, and its creation is an effect.
+            // // An instance without an explicit id has a new id in each run; its creation is an effect.
             let (Some(expected), Some(now)) = (self.first.others.get(instance), actual.others.get(instance)) else {
                 continue;
             };
@@ -321,7 +322,7 @@ impl<'a> Expected<'a> {
     }
 }
 
-/// How an instance ends, for people.
+/// Describes the final state of an instance.
 fn end(of: &Value) -> String {
     let status = of["status"].as_str().unwrap_or("gone");
     match (of["error"].as_str(), &of["output"]) {
@@ -331,12 +332,12 @@ fn end(of: &Value) -> String {
     }
 }
 
-/// One finding for each step and kind of harm, the first of each, and how often it was found.
+/// Merges violations: one finding for each step and kind, the first of each, with its number of runs.
 pub(super) fn collect(found: impl IntoIterator<Item = Finding>, commits: &[Commit]) -> Vec<Finding> {
     let mut all: Vec<Finding> = Vec::new();
     for finding in found {
-        // What is known no more after one kill is known no more after a later one either: the first says which step it was. And of two
-        // kills of one run it cannot be told which has done it.
+        // // A result that is lost after one kill is lost after later kills too: the first kill names the step. A run with two kills
+        // // cannot tell which of them is the cause.
         let is_certain = match finding.harm {
             Harm::Again { .. } => true,
             Harm::Kept { .. } | Harm::Stuck { .. } => !matches!(finding.kill, Kill::Twice(..)),
@@ -353,7 +354,7 @@ pub(super) fn collect(found: impl IntoIterator<Item = Finding>, commits: &[Commi
     all
 }
 
-/// What tells one kind of harm from another.
+/// Key that distinguishes kinds of violations.
 fn subject(harm: &Harm) -> (u8, &str) {
     match harm {
         Harm::Again { .. } => (0, ""),
@@ -364,7 +365,7 @@ fn subject(harm: &Harm) -> (u8, &str) {
     }
 }
 
-/// When a kill comes, in words.
+/// Describes the point of a kill.
 fn when(kill: Kill, commits: &[Commit]) -> String {
     let commit = kill.commit();
     let of = |number: usize| {
@@ -405,7 +406,7 @@ mod tests {
         let cut = format!("WorkflowInternalError: {INTERRUPTED}");
         assert!(!differ(json!("Error: no"), json!("Error: no"), json!(cut)));
         assert!(differ(json!({ "output": 1 }), json!({ "output": 1 }), json!({ "error": cut })));
-        // As long as it is sometimes.
+        // // Values that only one undisturbed run has are not compared.
         assert!(!differ(json!([1]), json!([1, 2]), json!([1, 2, 3])));
     }
 
@@ -439,13 +440,13 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].step.as_deref(), Some("do `charge`"));
         assert!(matches!(found[0].harm, Harm::Again { expected: 1, found: 2, .. }));
-        // What objects keep is put down to what the kill cut.
+        // // Changes of stored data are attributed to the interrupted step.
         let found = harms(&outcome(first.done.effects.clone(), "2", 2));
         assert_eq!(found[0].step.as_deref(), Some("do `count`"));
         assert!(matches!(&found[0].harm, Harm::Kept { expected, found, .. } if expected == "1" && found == "2"));
-        // And so is what comes of it.
+        // // Their consequences are, too.
         assert_eq!(found[1].step.as_deref(), Some("do `count`"));
-        // Unless it is known who touched it.
+        // // A known origin takes precedence.
         let touched = |step: &str, count: usize| {
             let doer = Doer { workflow: "w".to_owned(), step: Some(StepKey::new(StepKind::Do, step, 1)) };
             ("Counter count".to_owned(), BTreeMap::from([(Some(doer), count)]))
@@ -453,7 +454,7 @@ mod tests {
         let mut touching = outcome(first.done.effects.clone(), "2", 1);
         touching.done.touches = BTreeMap::from([touched("add", 2)]);
         assert_eq!(harms(&touching)[0].step.as_deref(), Some("do `add`"));
-        // What was known and is not known any more was found out before.
+        // // The loss was reported for an earlier kill.
         let found = harms(&outcome(first.done.effects.clone(), "1", 2));
         assert_eq!(found[0].step.as_deref(), Some("do `before`"));
         assert!(

@@ -1,7 +1,7 @@
-//! One life of a process: from nothing, or from what an earlier one has recorded, to the end of the instance or to a kill.
+//! One simulated process of the crash matrix: it starts empty or recovers a record, then runs until the instance ends or the kill.
 //!
-//! Promises: what a life leaves behind is what was recorded, and what objects have kept; everything else is gone with it. Nothing of a life that
-//! was killed is done after the kill. Never does: wait for the machine's time, unless a body does.
+//! **Guarantees.** Only committed records and the data of Durable Objects outlive a process. A killed process has no effects after the kill.
+//! //! **Non-goals.** Waiting in real time, unless a step body does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,22 +35,22 @@ use crate::verify::world::{Answers, Done, World};
 use crate::wasm::determinism::Determinism;
 use crate::wasm::{Runner, Services};
 
-/// The id of the instance that is run.
+/// Id of the tested instance.
 pub(super) const ID: &str = "matrix";
 
-/// How long something may be at work without any time passing on the clock, real time.
+/// Longest real time without progress of the clock.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long objects of a life that has ended may take to be gone.
+/// Longest real time for Durable Objects to stop after a kill.
 const OBJECTS_MAX: Duration = Duration::from_millis(500);
 
-/// Moments that the clock is moved to, at most: a workflow that goes on for ever is not run for ever.
+/// Limit of clock moves, which bounds a workflow that never ends.
 const MOVES_MAX: usize = 20_000;
 
-/// All lives are in the future of the machine, so that each begins at the same moment.
+/// Start time of every process: in the future of the machine's clock, so that all processes start at the same time.
 const AHEAD: Duration = Duration::from_secs(3600);
 
-/// What all lives have in common.
+/// Resources shared by all processes.
 pub(super) struct Stage {
     connected: Arc<Connected>,
     workflow: String,
@@ -63,37 +63,37 @@ pub(super) struct Stage {
     has_namespaces: bool,
 }
 
-/// What outlives a process.
+/// State that outlives a process.
 pub(super) struct Life {
     storage: MemoryStorage,
     databases: Databases,
     alarms: Alarms,
-    /// There from the first process on that has them.
+    /// Durable Objects and their storage, created by the first process that uses them.
     namespaces: OnceLock<Namespaces>,
-    /// What the clock says, milliseconds.
+    /// Clock reading, in Unix milliseconds.
     now: AtomicU64,
 }
 
-/// A commit of the first run.
+/// Commit of the first run.
 pub(super) struct Commit {
     pub(super) writes: Vec<Write>,
-    /// Effects that there had been before it.
+    /// Number of effects before the commit.
     pub(super) effects_before: usize,
-    /// Steps that come to their end in it.
+    /// Steps that end in the commit.
     pub(super) settled: Vec<String>,
-    /// Steps that begin in it.
+    /// Steps that start in the commit.
     pub(super) started: Vec<String>,
 }
 
-/// A life that was lived.
+/// Result of one process.
 pub(super) struct Lived {
-    /// Of the first only.
+    /// Commits; only of the first run.
     pub(super) commits: Vec<Commit>,
     pub(super) done: Done,
     pub(super) answers: Answers,
     pub(super) outcome: Outcome,
     pub(super) in_vain: BTreeSet<String>,
-    /// Something is kept beside the record, by objects or under keys.
+    /// Whether Durable Objects or KV namespaces stored data.
     pub(super) has_beside: bool,
 }
 
@@ -136,13 +136,13 @@ impl Stage {
         })
     }
 
-    /// The undisturbed run.
+    /// Runs the workflow without a kill.
     pub(super) async fn first(&self) -> Result<Lived, MatrixError> {
         let life = self.life()?;
         self.run(&life, None, &Arc::default(), true).await
     }
 
-    /// A life before which there was nothing.
+    /// Returns an empty state.
     pub(super) fn life(&self) -> Result<Life, MatrixError> {
         let alarms = Alarms::open(None, Durability::Normal).map_err(|error| MatrixError(error.to_string()))?;
         Ok(Life {
@@ -154,7 +154,7 @@ impl Stage {
         })
     }
 
-    /// A life on what was recorded by the first commits of `first`.
+    /// Returns the state after the first commits of `first`.
     pub(super) fn copy(&self, first: &Lived, commits: usize) -> Result<Life, MatrixError> {
         let life = self.life()?;
         let mut storage = life.storage.clone();
@@ -171,7 +171,7 @@ impl Stage {
         Ok(life)
     }
 
-    /// Goes on with `life`: until `kill`, or to the end.
+    /// Continues from `life` until `kill`, or to the end.
     pub(super) async fn live(
         &self,
         life: &Life,
@@ -210,7 +210,7 @@ impl Stage {
         };
         process.stop().await;
         life.now.store(clock.now().as_millis(), Ordering::Relaxed);
-        // Whoever was being asked when the process died was answered with that.
+        // // A request that was open at the kill was answered with this.
         if !died.initialized() {
             ended?;
         }
@@ -227,7 +227,7 @@ impl Stage {
         Ok(Lived { commits, done, answers: world.answers(), outcome, in_vain, has_beside })
     }
 
-    /// Adds what commits are about.
+    /// Adds the steps to each commit.
     fn told(&self, commits: Kept) -> Vec<Commit> {
         let mut names: BTreeMap<i64, String> = BTreeMap::new();
         let mut steps: BTreeMap<i64, Vec<StepKey>> = BTreeMap::new();
@@ -286,7 +286,7 @@ impl Stage {
             }
             match process.mover.next().await {
                 Ok(_) => {}
-                // What others wait for may never come: it is no part of this.
+                // // Other instances may wait for events that never come; they are not part of the check.
                 Err(MoveError::NothingToCome) if status.is_final() => return Ok(()),
                 Err(error) => return Err(self.stuck(&error)),
             }
@@ -311,7 +311,7 @@ impl Stage {
         })
     }
 
-    /// Sends what instances wait for, as far as there is something left to send.
+    /// Sends the events that instances wait for, while the scenario has any.
     async fn send_events(&self, handle: &Handle, life: &Life) -> Result<bool, MatrixError> {
         if self.scenario.events.is_empty() {
             return Ok(false);
@@ -346,7 +346,7 @@ impl Stage {
 }
 
 impl Lived {
-    /// The steps that a kill may have cut: those that come to their end in the commit that did not come, or begin there.
+    /// Returns the steps that a kill may have interrupted: those that end in the lost commit or start there.
     pub(super) fn suspects(&self, kill: Kill) -> &[String] {
         match self.commits.get(kill.commit().wrapping_sub(1)) {
             Some(commit) if !commit.settled.is_empty() => &commit.settled,
@@ -355,7 +355,7 @@ impl Lived {
         }
     }
 
-    /// The steps that came to their end last before a kill.
+    /// Returns the steps that ended last before a kill.
     pub(super) fn last_settled(&self, kill: Kill) -> &[String] {
         let before = self.commits.iter().take(kill.commit().saturating_sub(1));
         before.rev().map(|commit| &commit.settled).find(|settled| !settled.is_empty()).map_or(&[], Vec::as_slice)
@@ -375,7 +375,7 @@ fn settles(entry: &Entry) -> bool {
     )
 }
 
-/// Types of events that were waited for in vain.
+/// Returns the event types of waits that timed out.
 fn in_vain(journal: &[miniflow_runtime::engine::Stamped]) -> Vec<String> {
     let mut steps: Vec<Option<String>> = Vec::new();
     let mut found = Vec::new();
@@ -393,7 +393,7 @@ fn in_vain(journal: &[miniflow_runtime::engine::Stamped]) -> Vec<String> {
     found
 }
 
-/// What lives and dies.
+/// A running process.
 struct Process {
     dispatcher: Dispatcher,
     mover: Mover,
@@ -429,7 +429,7 @@ impl Process {
             services.set_queues(queues);
         }
         if stage.has_namespaces {
-            // Their clock stands still with the life that made them: what expires does so by whole lives.
+            // // The clock of KV stands still during a process; entries expire between processes.
             let new = || Namespaces::new(None, Durability::Normal, Arc::clone(&services.clock));
             let namespaces = life.namespaces.get_or_init(new).clone();
             namespaces.open()?;
@@ -465,12 +465,12 @@ impl Process {
     }
 }
 
-/// Commits, and how many effects there had been before each.
+/// Commits, with the number of effects before each.
 type Kept = Vec<(Vec<Write>, usize)>;
 
-/// Looks at the commits of a life, and ends it.
+/// Storage wrapper that records commits and performs the kill.
 struct Watcher {
-    /// Where they are kept, if they are.
+    /// Commit log. `None` disables recording.
     commits: Option<Arc<Mutex<Kept>>>,
     count: usize,
     kill: Option<Point>,
@@ -480,9 +480,9 @@ struct Watcher {
 
 impl Watcher {
     fn die(&self) {
-        // Nobody who is told of the death comes before the world has ended.
+        // // The sandbox is closed before anyone can observe the kill.
         self.world.end();
-        // Once is enough.
+        // // One report is enough.
         let _ = self.died.set(());
     }
 }
@@ -513,7 +513,7 @@ impl Watch for Watcher {
     }
 }
 
-/// Whether a step is one that instances ask for themselves.
+/// Whether the step is asked for by `run` itself, not by the body of another step.
 pub(super) fn is_own(step: &StepKey) -> bool {
     step.kind != StepKind::Rollback
 }

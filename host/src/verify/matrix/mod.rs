@@ -1,17 +1,16 @@
-//! The crash matrix: a workflow is killed just before and just after everything that it records, and what comes of it is compared with a run
-//! that nobody disturbed.
+//! The crash matrix: kills a workflow before and after every commit and compares each outcome with an undisturbed
+//! run.
 //!
-//! What survives a kill is what was recorded: so a run is begun anew on a copy of what the first run had recorded up to that point
-//! (`life`), with the effects that it had had by then. A kill just before a commit and one just after the commit before it leave the
-//! same record, and differ by what was done in between: one life answers for both. Only when Durable Objects have a part in it, whose
-//! state is beside the record, is every kill done from the beginning on.
+//! A kill keeps exactly what was committed. Each run therefore starts from a copy of the first commits of the undisturbed run
+//! (`life`), together with the effects up to there. A kill just before a commit and a kill just after the previous one leave the
+//! same record, so one run covers both. Durable Objects store data beside the record: workflows that use them run every kill
+//! from the beginning.
 //!
-//! What is compared (`judge`): how the instance ends and with what, what its steps return, how instances end that it has created, what objects
-//! have kept, and how many effects each step has left. Values that differ between two undisturbed runs are not compared: they are drawn
-//! anew each time.
+//! The comparison (`judge`) covers the end of the instance, step results, ends of created instances, stored data of objects
+//! and the effects of each step. Values that differ between two undisturbed runs are random and not compared.
 //!
-//! Promises: nothing is sent to the network unless the scenario allows it; every run has a clock of its own that nobody waits for. Never does:
-//! print.
+//! **Guarantees.** No request reaches the network unless the scenario allows it. Every run has its own clock, which never waits in real time.
+//! **Non-goals.** Printing.
 
 mod judge;
 mod life;
@@ -36,55 +35,55 @@ use super::world::{Answers, Done};
 use crate::session::Connected;
 use crate::wasm::determinism::{Determinism, Place};
 
-/// Commits that are tried, at most: of a longer run as many, drawn from the seed.
+/// Limit of tried commits. A longer run is sampled with the seed.
 pub const POINTS_MAX: usize = 1000;
 
-/// How a matrix is made.
+/// Options of a crash matrix.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What the workflow is given.
+    /// Input of the workflow.
     pub scenario: Arc<Scenario>,
-    /// Draws what is drawn.
+    /// Seed of the random choices.
     pub seed: u64,
-    /// Runs that are killed twice.
+    /// Number of runs that are killed twice.
     pub doubles: usize,
-    /// What a run reads between its steps that is another thing each time is an error of it.
+    /// Whether a run fails if it reads the clock, randomness or environment outside a step.
     pub strict_determinism: bool,
 }
 
-/// What was found of a workflow.
+/// Report for one workflow.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// The workflow.
+    /// Workflow name.
     pub workflow: String,
-    /// Commits of the undisturbed run.
+    /// Number of commits in the undisturbed run.
     pub commits: usize,
-    /// Kills that were tried, once each.
+    /// Number of single kills that were tried.
     pub kills: usize,
-    /// Runs that were killed twice.
+    /// Number of runs that were killed twice.
     pub doubles: usize,
-    /// What was found, one for each step and kind of harm.
+    /// Violations, one for each step and kind.
     pub findings: Vec<Finding>,
-    /// How the undisturbed run ends when it fails.
+    /// Error of the undisturbed run, if it fails.
     pub fails: Option<String>,
-    /// Types of events that were waited for in vain.
+    /// Event types of waits that timed out.
     pub in_vain: BTreeSet<String>,
-    /// What is read between steps that is another thing each time.
+    /// Nondeterministic reads between steps.
     pub places: Vec<Place>,
-    /// How long it took.
+    /// Duration of the check.
     pub took: Duration,
 }
 
-/// A matrix that could not be made: why.
+/// Error of a check that could not be completed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct MatrixError(pub(super) String);
 
-/// Runs `workflow` of the Workers of `connected` once, undisturbed.
+/// Runs `workflow` once without a kill.
 ///
 /// # Errors
 ///
-/// When it does not come to an end.
+/// Fails if the instance does not end.
 pub async fn run_once(connected: &Arc<Connected>, workflow: &str, options: &Options) -> Result<Report, MatrixError> {
     let since = Stopwatch::start();
     let determinism = Arc::new(Determinism::new(options.strict_determinism));
@@ -107,11 +106,11 @@ fn report(workflow: &str, lived: &Lived, determinism: &Determinism, since: Stopw
     }
 }
 
-/// Kills `workflow` of the Workers of `connected` everywhere.
+/// Runs the crash matrix of `workflow`.
 ///
 /// # Errors
 ///
-/// When it does not come to an end undisturbed.
+/// Fails if the undisturbed run does not end.
 pub async fn crash_matrix(
     connected: &Arc<Connected>,
     workflow: &str,
@@ -129,7 +128,7 @@ pub async fn crash_matrix(
     let turns = Arc::new(Semaphore::new(cores));
     let mut tasks = JoinSet::new();
     for (number, kill) in kills.iter().copied().enumerate() {
-        // Nobody closes it.
+        // // The semaphore is never closed.
         let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { break };
         let (stage, first, answers) = (Arc::clone(&stage), Arc::clone(&first), Arc::clone(&answers));
         tasks.spawn(async move {
@@ -160,12 +159,12 @@ pub async fn crash_matrix(
 }
 
 impl Stage {
-    /// Runs the workflow with this kill, and to its end.
+    /// Runs the workflow with this kill, then to its end.
     async fn killed(&self, first: &Lived, kill: Kill, answers: &Arc<Answers>) -> Result<Outcome, MatrixError> {
         let mut done = Done::default();
         let life = match kill {
             Kill::At(_) => self.life()?,
-            // What objects keep cannot be copied: what was recorded up to there is recorded anew.
+            // // The data of Durable Objects cannot be copied: the commits up to the kill are recorded again.
             Kill::Twice(commit, _) if first.has_beside => {
                 let life = self.life()?;
                 done = self.live(&life, Some(Point::After(commit)), answers).await?.done;

@@ -1,29 +1,29 @@
-//! Which kills are tried.
+//! Chooses the kills of a crash matrix.
 
 use super::{Options, POINTS_MAX};
 
-/// A moment of a run, by the number of a commit from 1.
+/// Point of a run, by commit number from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Point {
-    /// Just before it is kept.
+    /// Just before the commit.
     Before(usize),
-    /// Just after, when nobody knows of it.
+    /// Just after the commit, before anyone observes it.
     After(usize),
 }
 
-/// When a run is killed.
+/// Time of a kill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kill {
-    /// After this many commits: just after the last of them, and, what leaves the same record, just before the next.
+    /// After this many commits: just after the last of them or just before the next one, which leaves the same record.
     From(usize),
-    /// At this point of a run from the beginning on.
+    /// At this point of a run from the beginning.
     At(Point),
-    /// As [`Self::From`], and once more at this point of the run that follows.
+    /// As [`Self::From`], and again at this point of the following run.
     Twice(usize, Point),
 }
 
 impl Kill {
-    /// The commit in whose course it comes: what was done for it was done, and is not known to be.
+    /// Returns the commit during which the kill happens. Its work was done but is not recorded.
     #[must_use]
     pub fn commit(self) -> usize {
         match self {
@@ -33,7 +33,7 @@ impl Kill {
         }
     }
 
-    /// Kills that it answers for.
+    /// Returns the number of kills that this run covers.
     pub(super) fn answers_for(self) -> usize {
         match self {
             Self::From(_) => 2,
@@ -43,7 +43,7 @@ impl Kill {
     }
 }
 
-/// The kills of a run that had so many commits.
+/// Returns the kills for a run with this many commits.
 pub(super) fn kills(commits: usize, options: &Options, from_the_beginning: bool) -> Vec<Kill> {
     let mut random = Random(options.seed);
     let all: Vec<usize> = match commits {
@@ -76,7 +76,7 @@ pub(super) fn kills(commits: usize, options: &Options, from_the_beginning: bool)
     kills
 }
 
-/// `SplitMix64`: the same numbers for the same seed, on every machine.
+/// `SplitMix64` generator: the same numbers for the same seed on every machine.
 struct Random(u64);
 
 impl Random {
