@@ -20,6 +20,8 @@ type Reader = EndianArcSlice<LittleEndian>;
 /// One frame of a backtrace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
+    /// Index of the function in its core module.
+    index: u32,
     /// Mangled name of the function. `None` if the component has no name section.
     function: Option<String>,
     /// Offset of the instruction in the component, in bytes.
@@ -29,6 +31,7 @@ pub(crate) struct Frame {
 /// Returns the frames of `backtrace`, innermost first.
 pub(crate) fn frames(backtrace: &WasmBacktrace) -> Vec<Frame> {
     let frame = |frame: &wasmtime::FrameInfo| Frame {
+        index: frame.func_index(),
         function: frame.func_name().map(ToOwned::to_owned),
         offset: frame.module_offset(),
     };
@@ -71,7 +74,8 @@ impl Symbols {
                 located.push((None, None));
             }
             for (inlined, (function, place)) in located.into_iter().enumerate() {
-                let function = function.or_else(|| frame.function.clone()).unwrap_or_else(|| "<unknown>".to_owned());
+                let function = function.or_else(|| frame.function.clone());
+                let function = function.unwrap_or_else(|| format!("<wasm function {}>", frame.index));
                 let function = rustc_demangle::demangle(&function);
                 // Writing to a string cannot fail.
                 let _ = match inlined {

@@ -46,7 +46,6 @@ mod sdk_bindings;
 mod services;
 mod sessions;
 mod state;
-mod stress;
 mod terminal;
 mod tidy;
 mod time;

@@ -190,7 +190,8 @@ fn no_random_request_is_the_servers_fault() {
         "%",
         "%zz",
         "%00",
-        "..",
+        // Not `..`: dot segments lead out of the API, to the Worker.
+        "...",
         "*/5 * * * *-1",
         "é",
     ];
@@ -242,9 +243,7 @@ fn no_random_request_is_the_servers_fault() {
         let answer = server.client().send(method.parse().unwrap(), &uri.to_string(), body.as_str());
         let answer = answer.unwrap_or_else(|error| panic!("{label}: {error}"));
         assert!(answer.status.as_u16() < 500, "{label}: {} {}", answer.status, answer.text());
-        // Dot segments may lead out of the API, to the Worker.
         if path.starts_with("/client/v4")
-            && !path.contains("..")
             && !["HEAD", "OPTIONS"].contains(&method.as_str())
             && uri.path() != "/client/v4"
         {

@@ -1,4 +1,6 @@
 //! Thousands of instances at work at the same time: each step body runs once, and journals have exactly the steps of the code.
+//!
+//! A program of its own: cargo runs it when the other tests have ended, so it disturbs no test that measures time.
 
 use std::collections::BTreeMap;
 
