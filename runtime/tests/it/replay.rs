@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::{Either, join, join3, select};
 use miniflow_runtime::dispatcher::RestartFrom;
-use miniflow_runtime::{Clock, DurationSpec, ErrorInfo, InstanceStatus, Run, StepKind};
+use miniflow_runtime::{Clock, DurationSpec, ErrorInfo, InstanceStatus, Run, RunEnd, StepKind};
 
 use crate::guest::{note, step};
 use crate::world::{Effects, Gate, START, World, boom, bytes, text, with_id};
@@ -340,4 +340,34 @@ async fn a_guest_that_panics_outside_of_a_step_fails_the_instance_and_one_in_a_s
     let report = world.drive_to(&handle, "one", InstanceStatus::Errored).await;
     assert_eq!(report.error.unwrap().message, "outside");
     assert_eq!(world.effects.all().len(), 1);
+}
+
+/// The host may want a stack in the middle of a body. The same `Run` has counted `b` by then, so its code must not run again.
+#[tokio::test]
+async fn interrupted_run_is_replayed_by_a_new_one() {
+    let mut world = World::new(|run, effects| async move {
+        step(&run, "a", |attempt| {
+            effects.add(&format!("a {attempt}"));
+            async { Ok(bytes("a")) }
+        })
+        .await?;
+        let interrupted = |attempt: u32| {
+            let (run, effects) = (Arc::clone(&run), effects.clone());
+            async move {
+                if effects.add(&format!("b {attempt}")) == 1 {
+                    run.ended(RunEnd::Interrupted { reason: "no stack is left".to_owned() });
+                    std::future::pending::<()>().await;
+                }
+                Ok(bytes("b"))
+            }
+        };
+        step(&run, "b", interrupted).await
+    });
+    let handle = world.start();
+    handle.create("w", with_id("one")).await.unwrap();
+    let report = world.drive_to(&handle, "one", InstanceStatus::Complete).await;
+    assert_eq!(report.output.as_ref().map(text).as_deref(), Some("b"));
+    // The second run takes what is recorded of `a`, and the interruption is no attempt of `b`.
+    assert_eq!(world.effects.order(), "a 1, b 1, b 1");
+    assert_eq!(world.recorded("one"), ["a", "b"]);
 }

@@ -69,10 +69,12 @@ impl HostAttemptWithStore<GuestState> for Guest {
         decided: Retry,
     ) -> wasmtime::Result<WitVerdict> {
         if error.backtrace.is_none() {
-            let (symbols, frames) = store.with(|mut access| {
+            let (symbols, run, frames) = store.with(|mut access| {
                 let frames = symbols::frames(&WasmBacktrace::force_capture(&access));
-                (Arc::clone(access.get().symbols()), frames)
+                (Arc::clone(access.get().symbols()), access.get().run().cloned(), frames)
             });
+            // The failure is not recorded yet: the clock must not move meanwhile, though another branch may wait for it.
+            let _busy = run.as_ref().map(Run::busy);
             error.backtrace = trap::lines(&symbols, frames).await;
         }
         let attempt = take(store, this)?;

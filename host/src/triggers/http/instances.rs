@@ -158,15 +158,19 @@ impl WorkerState for Requests {
         let trapped = Trapped::of(&store, &error);
         let at = if waiting.is_empty() { format!("after {}", labels(&over)) } else { labels(&waiting) };
         let console = console.clone();
-        // The source lines are looked up elsewhere: the store and its slot are free meanwhile.
-        tokio::spawn(async move {
+        let tell = async move {
             let death = trapped.report().await;
             console.tell(Level::Error, format!("{at}: {}", death.report()));
             for open in waiting {
                 // The client may go at this very moment.
                 let _ = open.death.send(death.clone());
             }
-        });
+        };
+        // The source lines are looked up elsewhere: the store and its slot are free meanwhile. A process that ends has no runtime any more,
+        // and nobody who waits for the reason.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(tell);
+        }
     }
 }
 
